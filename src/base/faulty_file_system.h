@@ -59,11 +59,12 @@ class FaultyFileSystem : public FileSystem {
     File(FaultyFileSystem* owner, std::unique_ptr<WritableFile> file)
         : owner_(owner), file_(std::move(file)) {}
     Status Append(std::string_view bytes) override {
-      if (owner_->budget_.fetch_sub(static_cast<int64_t>(bytes.size())) <
-          static_cast<int64_t>(bytes.size())) {
-        return SystemError("write " + file_->path(), ENOSPC);
-      }
+      RETURN_IF_ERROR(Spend(bytes.size()));
       return file_->Append(bytes);
+    }
+    Status WriteAt(uint64_t offset, std::string_view bytes) override {
+      RETURN_IF_ERROR(Spend(bytes.size()));
+      return file_->WriteAt(offset, bytes);
     }
     Status Flush() override { return file_->Flush(); }
     Status Sync() override { return file_->Sync(); }
@@ -71,6 +72,12 @@ class FaultyFileSystem : public FileSystem {
     const std::string& path() const override { return file_->path(); }
 
    private:
+    Status Spend(size_t size_bytes) {
+      const auto cost = static_cast<int64_t>(size_bytes);
+      if (owner_->budget_.fetch_sub(cost) >= cost) return OkStatus();
+      return SystemError("write " + file_->path(), ENOSPC);
+    }
+
     FaultyFileSystem* const owner_;
     const std::unique_ptr<WritableFile> file_;
   };

@@ -57,6 +57,16 @@ class LocalWritableFile : public WritableFile {
     buffer_.append(bytes);
     return OkStatus();
   }
+  Status WriteAt(uint64_t offset, std::string_view bytes) override {
+    while (!bytes.empty()) {
+      const ssize_t n = ::pwrite(fd_, bytes.data(), bytes.size(), offset);
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0) return SystemError(fmt::format("write {} at offset {}", path_, offset), errno);
+      bytes.remove_prefix(n);
+      offset += n;
+    }
+    return OkStatus();
+  }
   Status Flush() override {
     const Status status = Write(buffer_);
     buffer_.clear();

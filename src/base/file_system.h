@@ -30,6 +30,9 @@ class WritableFile {
   virtual ~WritableFile() = default;
 
   virtual Status Append(std::string_view bytes) = 0;
+  // Writes at an offset, unbuffered, beside what Append does; a hole that is left reads as zeros.
+  // A file is written either by Append or by WriteAt, not by both.
+  virtual Status WriteAt(uint64_t offset, std::string_view bytes) = 0;
   // Hands buffered bytes to the system (a reader of the file sees them).
   virtual Status Flush() = 0;
   // Flush, and to the disk itself.
