@@ -14,7 +14,9 @@ uint32_t ExtendCrc32c(uint32_t crc, const void* data, size_t size_bytes);
 inline uint32_t Crc32c(const void* data, size_t size_bytes) {
   return ExtendCrc32c(0, data, size_bytes);
 }
-inline uint32_t Crc32c(std::string_view bytes) { return ExtendCrc32c(0, bytes.data(), bytes.size()); }
+inline uint32_t Crc32c(std::string_view bytes) {
+  return ExtendCrc32c(0, bytes.data(), bytes.size());
+}
 
 // The masked form that files store, so that a CRC of bytes that contain CRCs stays useful.
 inline uint32_t MaskCrc(uint32_t crc) { return ((crc >> 15) | (crc << 17)) + 0xa282ead8u; }

@@ -27,8 +27,10 @@ TEST(Crc32c, KnownVectors) {
 TEST(Crc32c, EqualsTheDefinitionAtEveryLengthAroundTheBlocks) {
   std::string bytes;
   uint64_t state = 1;
-  while (bytes.size() < 13000) bytes.push_back(static_cast<char>((state = state * 6364136223846793005ull + 1) >> 56));
-  for (size_t n : {1u, 7u, 8u, 9u, 127u, 383u, 384u, 385u, 391u, 768u, 6143u, 6144u, 6145u, 6151u, 12999u}) {
+  while (bytes.size() < 13000)
+    bytes.push_back(static_cast<char>((state = state * 6364136223846793005ull + 1) >> 56));
+  for (size_t n :
+       {1u, 7u, 8u, 9u, 127u, 383u, 384u, 385u, 391u, 768u, 6143u, 6144u, 6145u, 6151u, 12999u}) {
     EXPECT_EQ(Crc32c(bytes.substr(0, n)), SlowCrc(bytes.substr(0, n))) << n;
     EXPECT_EQ(Crc32c(bytes.substr(3, n - 1)), SlowCrc(bytes.substr(3, n - 1))) << n;
   }

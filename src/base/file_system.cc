@@ -27,7 +27,8 @@ class LocalReadableFile : public ReadableFile {
     while (done < size_bytes) {
       const ssize_t n = ::pread(fd_, buffer + done, size_bytes - done, offset + done);
       if (n < 0 && errno == EINTR) continue;
-      if (n < 0) return SystemError(fmt::format("read {} at offset {}", path_, offset + done), errno);
+      if (n < 0)
+        return SystemError(fmt::format("read {} at offset {}", path_, offset + done), errno);
       if (n == 0) break;
       done += n;
     }

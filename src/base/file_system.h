@@ -1,5 +1,5 @@
-// The seam between the program and the disk. Two implementations: the machine's own, and the failing
-// one of tests (FaultyFileSystem in base/faulty_file_system.h).
+// The seam between the program and the disk. Two implementations: the machine's own, and the
+// failing one of tests (FaultyFileSystem in base/faulty_file_system.h).
 #pragma once
 
 #include <cstdint>
@@ -17,8 +17,8 @@ class ReadableFile {
  public:
   virtual ~ReadableFile() = default;
 
-  // Reads up to `size_bytes` at `offset` into `buffer`; returns the bytes read, fewer only at the end
-  // of the file. Errors name the path.
+  // Reads up to `size_bytes` at `offset` into `buffer`; returns the bytes read, fewer only at the
+  // end of the file. Errors name the path.
   virtual StatusOr<size_t> Read(uint64_t offset, size_t size_bytes, char* buffer) const = 0;
   virtual uint64_t size_bytes() const = 0;
   virtual const std::string& path() const = 0;

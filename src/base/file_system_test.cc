@@ -48,7 +48,8 @@ TEST_F(FileSystemTest, ExpandsListsAndGlobs) {
             (std::vector<std::string>{Path("d1/e.csv"), Path("d2/e.csv")}));
   EXPECT_EQ(Message(ExpandPaths(*fs_, Path("*.none")).status()),
             "open " + Path("*.none") + ": no file matches");
-  EXPECT_EQ(Message(ExpandPaths(*fs_, Path("none")).status()), "open " + Path("none") + ": no such file");
+  EXPECT_EQ(Message(ExpandPaths(*fs_, Path("none")).status()),
+            "open " + Path("none") + ": no such file");
   EXPECT_FALSE(ExpandPaths(*fs_, "").ok());
 }
 

@@ -7,8 +7,8 @@
 
 namespace capstan {
 
-// A block of zeroed memory of its own mapping, aligned to 2 MB when it is that large. Movable; frees
-// itself. Asks for transparent huge pages and takes ordinary ones where there are none.
+// A block of zeroed memory of its own mapping, aligned to 2 MB when it is that large. Movable;
+// frees itself. Asks for transparent huge pages and takes ordinary ones where there are none.
 class HugeBlock {
  public:
   HugeBlock() = default;

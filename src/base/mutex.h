@@ -49,8 +49,8 @@ class CondVar {
     lock.release();
   }
   // False when `timeout` passed without a notification.
-  bool WaitFor(Mutex* mutex, std::chrono::nanoseconds timeout) REQUIRES(mutex)
-      NO_THREAD_SAFETY_ANALYSIS {
+  bool WaitFor(Mutex* mutex, std::chrono::nanoseconds timeout)
+      REQUIRES(mutex) NO_THREAD_SAFETY_ANALYSIS {
     std::unique_lock<std::mutex> lock(mutex->mutex_, std::adopt_lock);
     const bool notified = cv_.wait_for(lock, timeout) == std::cv_status::no_timeout;
     lock.release();

@@ -29,7 +29,8 @@ std::string NearestWord(std::string_view word, std::span<const std::string> know
   const std::string* best = nullptr;
   for (const std::string& candidate : known) {
     int distance = EditDistance(word, candidate);
-    const bool prefix = word.size() >= 3 && (candidate.starts_with(word) || word.starts_with(candidate));
+    const bool prefix =
+        word.size() >= 3 && (candidate.starts_with(word) || word.starts_with(candidate));
     if (prefix) distance = std::min(distance, limit);
     if (distance < best_distance) {
       best_distance = distance;

@@ -33,7 +33,8 @@ class RandomStream {
     return bits;
   }
   double Uniform() { return UniformDouble(Next()); }
-  // In [0, bound), bound > 0; by multiplication, its bias is below 2^-32 for bounds that fit 32 bits.
+  // In [0, bound), bound > 0; by multiplication, its bias is below 2^-32 for bounds that fit 32
+  // bits.
   uint64_t Below(uint64_t bound) {
     return static_cast<uint64_t>((static_cast<unsigned __int128>(Next()) * bound) >> 64);
   }

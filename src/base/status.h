@@ -49,8 +49,8 @@ Status SystemError(const std::string& what, int errno_value);
 #define CAPSTAN_CONCAT_INNER(a, b) a##b
 #define CAPSTAN_CONCAT(a, b) CAPSTAN_CONCAT_INNER(a, b)
 
-#define RETURN_IF_ERROR(expr)                                   \
-  do {                                                          \
+#define RETURN_IF_ERROR(expr)                                           \
+  do {                                                                  \
     if (::absl::Status status_ = (expr); !status_.ok()) return status_; \
   } while (false)
 

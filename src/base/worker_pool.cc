@@ -2,8 +2,8 @@
 
 namespace capstan {
 namespace {
-// How often a waiter looks before it sleeps: about 2 µs, less than a futex wake-up costs. Longer spins
-// would take the core from the prefetch threads.
+// How often a waiter looks before it sleeps: about 2 µs, less than a futex wake-up costs. Longer
+// spins would take the core from the prefetch threads.
 constexpr int kSpins = 50;
 
 template <typename T, typename Stop>

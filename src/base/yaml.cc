@@ -52,7 +52,9 @@ StatusOr<YamlNode> YamlNode::Parse(const std::string& text, const std::string& n
   return node;
 }
 
-bool YamlNode::exists() const { return rep_ != nullptr && rep_->node.IsDefined() && !rep_->node.IsNull(); }
+bool YamlNode::exists() const {
+  return rep_ != nullptr && rep_->node.IsDefined() && !rep_->node.IsNull();
+}
 bool YamlNode::is_map() const { return exists() && rep_->node.IsMap(); }
 bool YamlNode::is_list() const { return exists() && rep_->node.IsSequence(); }
 bool YamlNode::is_scalar() const { return exists() && rep_->node.IsScalar(); }
@@ -126,7 +128,8 @@ Status YamlNode::Get(int64_t* value) const {
     *value = static_cast<int64_t>(number);
     return OkStatus();
   }
-  return ErrorHere(fmt::format("found '{}', wanted a whole number", is_scalar() ? rep_->node.Scalar() : "a list or map"));
+  return ErrorHere(fmt::format("found '{}', wanted a whole number",
+                               is_scalar() ? rep_->node.Scalar() : "a list or map"));
 }
 
 Status YamlNode::Get(int* value) const {
@@ -140,7 +143,8 @@ Status YamlNode::Get(int* value) const {
 Status YamlNode::Get(double* value) const {
   if (!exists()) return OkStatus();
   if (!is_scalar() || !Convert(rep_->node, value)) {
-    return ErrorHere(fmt::format("found '{}', wanted a number", is_scalar() ? rep_->node.Scalar() : "a list or map"));
+    return ErrorHere(fmt::format("found '{}', wanted a number",
+                                 is_scalar() ? rep_->node.Scalar() : "a list or map"));
   }
   return OkStatus();
 }
@@ -155,7 +159,8 @@ Status YamlNode::Get(float* value) const {
 Status YamlNode::Get(bool* value) const {
   if (!exists()) return OkStatus();
   if (!is_scalar() || !Convert(rep_->node, value)) {
-    return ErrorHere(fmt::format("found '{}', wanted true or false", is_scalar() ? rep_->node.Scalar() : "a list or map"));
+    return ErrorHere(fmt::format("found '{}', wanted true or false",
+                                 is_scalar() ? rep_->node.Scalar() : "a list or map"));
   }
   return OkStatus();
 }

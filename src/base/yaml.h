@@ -1,5 +1,5 @@
-// YAML with places: every error names file, line and column, and an unknown key its nearest known one.
-// The only file that touches yaml-cpp; its exceptions end here.
+// YAML with places: every error names file, line and column, and an unknown key its nearest known
+// one. The only file that touches yaml-cpp; its exceptions end here.
 #pragma once
 
 #include <cstdint>

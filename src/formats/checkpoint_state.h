@@ -17,9 +17,11 @@ struct CheckpointState {
 // kNotFound when the folder has no such file.
 StatusOr<CheckpointState> ReadCheckpointState(FileSystem& fs, const std::string& folder);
 // Atomically.
-Status WriteCheckpointState(FileSystem& fs, const std::string& folder, const CheckpointState& state);
+Status WriteCheckpointState(FileSystem& fs, const std::string& folder,
+                            const CheckpointState& state);
 
-// The prefix of the newest checkpoint of a folder: absolute paths stay, relative ones get the folder.
+// The prefix of the newest checkpoint of a folder: absolute paths stay, relative ones get the
+// folder.
 StatusOr<std::string> LatestCheckpoint(FileSystem& fs, const std::string& folder);
 
 }  // namespace capstan

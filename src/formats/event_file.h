@@ -28,7 +28,8 @@ class EventFileWriter {
  public:
   // Creates FOLDER/events.out.tfevents.<seconds, 10 digits>.<host><suffix> with its first record
   // flushed. A name that exists gets ".1", ".2", … behind it.
-  static StatusOr<std::unique_ptr<EventFileWriter>> Create(FileSystem& fs, const std::string& folder,
+  static StatusOr<std::unique_ptr<EventFileWriter>> Create(FileSystem& fs,
+                                                           const std::string& folder,
                                                            double wall_time_s,
                                                            const std::string& host,
                                                            const std::string& suffix);
@@ -51,8 +52,8 @@ class EventFileWriter {
   const std::unique_ptr<Rep> rep_;
 };
 
-// All events of a file, in order. A cut last record (a writer that was killed) ends the file silently;
-// any other damage is an error.
+// All events of a file, in order. A cut last record (a writer that was killed) ends the file
+// silently; any other damage is an error.
 Status ReadEventFile(FileSystem& fs, const std::string& path,
                      const std::function<Status(const tensorflow::Event&)>& sink);
 

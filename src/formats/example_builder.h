@@ -8,8 +8,9 @@
 
 namespace capstan {
 
-// One record at a time: Add… for each feature, then Finish(). Features stand in the order of the calls
-// (call them sorted by name, as protobuf's deterministic form would have them). Lists are packed.
+// One record at a time: Add… for each feature, then Finish(). Features stand in the order of the
+// calls (call them sorted by name, as protobuf's deterministic form would have them). Lists are
+// packed.
 class ExampleBuilder {
  public:
   void AddFloats(std::string_view name, std::span<const float> values);

@@ -25,14 +25,14 @@ struct FeatureView {
 
 std::string_view NameOf(FeatureView::Kind kind);  // "missing", "bytes", "float", "int64"
 
-// Finds a fixed set of features in records. Guesses that a record's entries come in the order of the
-// record before, which makes a name one comparison. One parser per thread.
+// Finds a fixed set of features in records. Guesses that a record's entries come in the order of
+// the record before, which makes a name one comparison. One parser per thread.
 class ExampleParser {
  public:
   explicit ExampleParser(std::vector<std::string> names);
 
-  // Fills views[i] for names[i]; views.size() == names().size(). kDataLoss when the bytes are not an
-  // Example (every length is checked).
+  // Fills views[i] for names[i]; views.size() == names().size(). kDataLoss when the bytes are not
+  // an Example (every length is checked).
   Status Parse(std::string_view record, std::span<FeatureView> views);
 
   const std::vector<std::string>& names() const { return names_; }

@@ -16,7 +16,7 @@
 namespace tensorflow {
 class MetaGraphDef;
 class SavedModel;
-}
+}  // namespace tensorflow
 
 namespace capstan {
 

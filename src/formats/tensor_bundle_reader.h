@@ -26,8 +26,8 @@ struct TensorEntry {
   bool partitioned = false;  // stored as slices
 };
 
-// Thread-safe after Open. Every offset, size and shape is checked against the files before memory is
-// taken; every read checks the CRC.
+// Thread-safe after Open. Every offset, size and shape is checked against the files before memory
+// is taken; every read checks the CRC.
 class TensorBundleReader {
  public:
   // `prefix` as TensorFlow says it: "folder/model.ckpt-100", "export/1/variables/variables".
@@ -45,8 +45,8 @@ class TensorBundleReader {
   // slices. `bytes` must have ElementCount × SizeOf bytes. Not for strings.
   Status Read(std::string_view name, std::span<char> bytes) const;
   StatusOr<std::vector<std::string>> ReadStrings(std::string_view name) const;
-  // A tensor in pieces of at most `piece_bytes`, in order; the CRC is checked at the end (so what was
-  // seen may turn out damaged). Not for strings or partitioned variables.
+  // A tensor in pieces of at most `piece_bytes`, in order; the CRC is checked at the end (so what
+  // was seen may turn out damaged). Not for strings or partitioned variables.
   Status Stream(std::string_view name, size_t piece_bytes,
                 const std::function<Status(uint64_t offset, std::string_view piece)>& sink) const;
 

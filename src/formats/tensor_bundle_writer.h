@@ -14,8 +14,9 @@
 
 namespace capstan {
 
-// One writer, one thread. Writes under temporary names; Finish() puts the data file, then the index in
-// place. Destroyed before Finish(): the temporary files are removed. The same calls give the same bytes.
+// One writer, one thread. Writes under temporary names; Finish() puts the data file, then the index
+// in place. Destroyed before Finish(): the temporary files are removed. The same calls give the
+// same bytes.
 class TensorBundleWriter {
  public:
   static StatusOr<std::unique_ptr<TensorBundleWriter>> Create(FileSystem& fs,
@@ -46,8 +47,8 @@ class TensorBundleWriter {
 // Removes the files of a bundle (index first, so that it never looks whole).
 Status RemoveTensorBundle(FileSystem& fs, const std::string& prefix);
 
-// Sharded save: puts bundles of several writers together under `prefix` without copying tensor data, as
-// TensorFlow's MergeBundles does (data files renamed to -0000i-of-0000N, one index).
+// Sharded save: puts bundles of several writers together under `prefix` without copying tensor
+// data, as TensorFlow's MergeBundles does (data files renamed to -0000i-of-0000N, one index).
 Status MergeTensorBundles(FileSystem& fs, std::span<const std::string> parts,
                           const std::string& prefix);
 

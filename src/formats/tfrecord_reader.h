@@ -20,12 +20,14 @@ class TfRecordReader {
   static StatusOr<std::unique_ptr<TfRecordReader>> Open(FileSystem& fs, const std::string& path);
   ~TfRecordReader();
 
-  // The next record's payload into `*record`, valid until the next call. False at the end of the file.
-  // Damage is kDataLoss: "read tfrecord PATH at offset N: payload crc 0x…, expected 0x…". After a
-  // payload with a wrong CRC the reader stands behind it and may go on; after a wrong length CRC or a
-  // cut record it cannot (can_continue() is false).
+  // The next record's payload into `*record`, valid until the next call. False at the end of the
+  // file. Damage is kDataLoss: "read tfrecord PATH at offset N: payload crc 0x…, expected 0x…".
+  // After a payload with a wrong CRC the reader stands behind it and may go on; after a wrong
+  // length CRC or a cut record it cannot (can_continue() is false).
   StatusOr<bool> Next(std::string_view* record);
   bool can_continue() const;
+  // The error was a record that the end of the file cuts off, as a killed writer leaves it.
+  bool ended_in_cut_record() const;
 
   // Where the next record starts, in decompressed bytes; and going there (a value of offset()).
   uint64_t offset() const;
