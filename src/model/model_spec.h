@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/status.h"
@@ -88,11 +89,6 @@ bool HasDeep(ModelKind kind);
 StatusOr<ModelKind> ParseModelKind(std::string_view name);
 std::string_view NameOf(ModelKind kind);
 
-// A model file in YAML (docs/model_file.md). `name` is for messages.
-StatusOr<ModelSpec> ParseModelFile(const std::string& text, const std::string& name);
-// The spec as a model file again, with everything spelled out; parses to the same spec. Exports
-// carry it.
-std::string ToModelFile(const ModelSpec& spec);
 // Everything that must hold beyond syntax: crosses name features, dims of an fm agree, ….
 Status CheckModelSpec(const ModelSpec& spec);
 
