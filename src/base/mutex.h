@@ -5,15 +5,16 @@
 #include <condition_variable>
 #include <mutex>
 
+// GUARDED_BY and NO_THREAD_SAFETY_ANALYSIS come with abseil's status; the others are ours.
+#include "absl/base/thread_annotations.h"
+
 #if defined(__clang__)
 #define CAPSTAN_ANNOTATE(x) __attribute__((x))
 #else
 #define CAPSTAN_ANNOTATE(x)
 #endif
-#define GUARDED_BY(x) CAPSTAN_ANNOTATE(guarded_by(x))
 #define REQUIRES(...) CAPSTAN_ANNOTATE(requires_capability(__VA_ARGS__))
 #define EXCLUDES(...) CAPSTAN_ANNOTATE(locks_excluded(__VA_ARGS__))
-#define NO_THREAD_SAFETY_ANALYSIS CAPSTAN_ANNOTATE(no_thread_safety_analysis)
 
 namespace capstan {
 
