@@ -106,8 +106,9 @@ struct ExampleParser::Guess {
   std::array<uint64_t, kMaxWords> scale = {};
   uint64_t last_mask = 0;
   int slot = -1;
-  uint8_t header_bytes = 0;  // 0: the header is too long for a guess
-  uint8_t min_length = 0;
+  uint8_t header_bytes = 0;
+  uint8_t loaded_bytes = 0;  // header_bytes in whole words
+  uint8_t min_length = 255;  // that is: fits nothing, the header is too long for a guess
   FeatureView::Kind kind = FeatureView::Kind::kMissing;
   std::string name;
 
@@ -116,6 +117,7 @@ struct ExampleParser::Guess {
     const size_t n = name.size();
     if (n + 8 > 8 * kMaxWords || kind == FeatureView::Kind::kMissing) return;
     header_bytes = static_cast<uint8_t>(n + 8);
+    loaded_bytes = static_cast<uint8_t>((n + 15) / 8 * 8);
     min_length = static_cast<uint8_t>(n + 6);
     std::array<char, 8 * kMaxWords> bytes = {};
     bytes[0] = kField1Bytes;
@@ -138,20 +140,23 @@ struct ExampleParser::Guess {
     word[place / 8] -= less << (8 * (place % 8));
   }
 
-  // Whether the header at `p` is as expected. Reads 8 bytes at least, whole words.
+  // Whether the header at `p` is as expected. Loads whole words.
   bool Fits(const char* p, const char* end) const {
     const auto room = static_cast<size_t>(end - p);
-    const size_t words = (header_bytes + 7u) / 8;
-    if (header_bytes == 0 || room < 8 * words) return false;
+    if (room < std::max<size_t>(loaded_bytes, 2)) return false;
     const auto length = static_cast<uint8_t>(p[1]);
-    if (length >= 128 || length < min_length || room < length + size_t{2}) return false;
-    uint64_t difference = 0;
-    for (size_t i = 0; i + 1 < words; ++i) {
-      difference |= LoadLittle64(p + 8 * i) ^ (word[i] + length * scale[i]);
+    if (length < min_length || length >= 128 || room < length + size_t{2}) return false;
+    if (loaded_bytes == 16) {
+      return (Difference(p, length, 0) | (Difference(p, length, 1) & last_mask)) == 0;
     }
-    const size_t last = words - 1;
-    difference |= (LoadLittle64(p + 8 * last) ^ (word[last] + length * scale[last])) & last_mask;
+    const size_t last = loaded_bytes / 8 - 1;
+    uint64_t difference = Difference(p, length, last) & last_mask;
+    for (size_t i = 0; i < last; ++i) difference |= Difference(p, length, i);
     return difference == 0;
+  }
+
+  uint64_t Difference(const char* p, uint64_t length, size_t i) const {
+    return LoadLittle64(p + 8 * i) ^ (word[i] + length * scale[i]);
   }
 };
 
@@ -181,20 +186,29 @@ Status ExampleParser::Parse(std::string_view record, std::span<FeatureView> view
   return OkStatus();
 }
 
+// The entries that are as guessed; returns the place of the first that is not.
+const char* ExampleParser::FollowGuesses(const char* p, const char* end,
+                                         std::span<FeatureView> views) {
+  const Guess* guess = order_.data() + position_;
+  const Guess* const stop = order_.data() + order_.size();
+  for (; guess != stop && guess->Fits(p, end); ++guess) {
+    const char* const next = p + static_cast<uint8_t>(p[1]) + 2;
+    if (guess->slot >= 0) {
+      const char* const list = p + guess->header_bytes;
+      views[guess->slot] = {guess->kind, std::string_view(list, next - list)};
+    }
+    p = next;
+  }
+  position_ = guess - order_.data();
+  return p;
+}
+
 // Returns where the damage is, or null.
 const char* ExampleParser::ParseFeatures(const char* p, const char* end,
                                          std::span<FeatureView> views) {
   while (p < end) {
-    if (position_ < order_.size() && order_[position_].Fits(p, end)) {
-      const Guess& guess = order_[position_++];
-      const auto length = static_cast<uint8_t>(p[1]);
-      if (guess.slot >= 0) {
-        views[guess.slot] = {
-            guess.kind, std::string_view(p + guess.header_bytes, length + 2u - guess.header_bytes)};
-      }
-      p += length + 2;
-      continue;
-    }
+    p = FollowGuesses(p, end, views);
+    if (p == end) break;
     Field field;
     const char* next = ReadField(p, end, &field);
     if (next == nullptr) return p;

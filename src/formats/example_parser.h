@@ -48,6 +48,7 @@ class ExampleParser {
   struct Guess;
 
   const char* ParseFeatures(const char* p, const char* end, std::span<FeatureView> views);
+  const char* FollowGuesses(const char* p, const char* end, std::span<FeatureView> views);
   int SlotOf(std::string_view name, FeatureView::Kind kind);
   void Learn(std::string_view name, int slot, FeatureView::Kind kind);
 
@@ -71,12 +72,18 @@ Status AppendFloats(const FeatureView& view, std::vector<float>* values);
 Status AppendInts(const FeatureView& view, std::vector<int64_t>* values);
 Status AppendBytes(const FeatureView& view, std::vector<std::string_view>* values);
 
-// The common case of exactly one value, without a loop. False: there are more or fewer, or damage
-// (the Append functions tell).
-bool ReadOneFloat(const FeatureView& view, float* value);
-bool ReadOneInt(const FeatureView& view, int64_t* value);
+// The common case of exactly one value, without a loop (formats/single_value.h). False: there are
+// more or fewer, or damage (the Append functions tell).
+inline bool ReadOneFloat(const FeatureView& view, float* value);
+inline bool ReadOneInt(const FeatureView& view, int64_t* value);
 bool ReadOneBytes(const FeatureView& view, std::string_view* value);
 // Exactly `count` packed floats into `values`.
 bool ReadFloats(const FeatureView& view, size_t count, float* values);
 
+// The same for a list that is not packed.
+bool ReadOneUnpackedFloat(std::string_view list, float* value);
+bool ReadOneUnpackedInt(std::string_view list, int64_t* value);
+
 }  // namespace capstan
+
+#include "formats/single_value.h"  // IWYU pragma: export

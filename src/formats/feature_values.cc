@@ -57,39 +57,6 @@ void AppendPackedFloats(std::string_view packed, std::vector<float>* values) {
   if (!packed.empty()) std::memcpy(values->data() + before, packed.data(), packed.size());
 }
 
-// The `n` (1 … 8) low bytes of `word` as one varint; false when it is not exactly one.
-bool DecodeWord(uint64_t word, size_t n, uint64_t* value) {
-  constexpr uint64_t kHighBits = 0x8080808080808080u;
-  const uint64_t used = ~uint64_t{0} >> (8 * (8 - n));
-  word &= used;
-  if ((word & kHighBits) != (kHighBits & (used >> 8))) return false;
-  // Seven bits of each byte → 14 of each two → 28 of each four → 56.
-  word &= 0x7f7f7f7f7f7f7f7fu;
-  word = (word & 0x007f007f007f007fu) | ((word & 0x7f007f007f007f00u) >> 1);
-  word = (word & 0x00003fff00003fffu) | ((word & 0x3fff00003fff0000u) >> 2);
-  *value = (word & 0x000000000fffffffu) | ((word & 0x0fffffff00000000u) >> 4);
-  return true;
-}
-
-// A varint that fills the list behind the two bytes `0a n`. Loads only bytes of the list.
-bool DecodePackedVarint(std::string_view list, uint64_t* value) {
-  const char* p = list.data();
-  const size_t n = list.size() - 2;
-  if (n == 1) {
-    *value = static_cast<uint8_t>(p[2]);
-    return *value < 0x80;
-  }
-  if (n <= 5) {
-    // 4 … 7 bytes: two loads that overlap.
-    const uint64_t low = LoadLittle32(p);
-    const uint64_t high = LoadLittle32(p + n - 2);
-    return DecodeWord((low >> 16) | ((high << 8) >> (8 * (5 - n))), n, value);
-  }
-  if (n <= 8) return DecodeWord(LoadLittle64(p + n - 6) >> (8 * (8 - n)), n, value);
-  const char* end = DecodeLongVarint(p + 2, p + list.size(), value);
-  return end == p + list.size();
-}
-
 }  // namespace
 
 std::string_view NameOf(FeatureView::Kind kind) {
@@ -179,33 +146,17 @@ Status AppendBytes(const FeatureView& view, std::vector<std::string_view>* value
   return OkStatus();
 }
 
-bool ReadOneFloat(const FeatureView& view, float* value) {
-  const std::string_view list = view.list;
-  if (view.kind != FeatureView::Kind::kFloat) return false;
-  if (list.size() == 6 && list[0] == kPacked && list[1] == 4) {
-    *value = std::bit_cast<float>(LoadLittle32(list.data() + 2));
-    return true;
-  }
-  if (list.size() == 5 && list[0] == kFixed32) {
-    *value = std::bit_cast<float>(LoadLittle32(list.data() + 1));
-    return true;
-  }
-  return false;
+bool ReadOneUnpackedFloat(std::string_view list, float* value) {
+  if (list.size() != 5 || list[0] != kFixed32) return false;
+  *value = std::bit_cast<float>(LoadLittle32(list.data() + 1));
+  return true;
 }
 
-bool ReadOneInt(const FeatureView& view, int64_t* value) {
-  const std::string_view list = view.list;
-  if (view.kind != FeatureView::Kind::kInt64 || list.size() < 2) return false;
+bool ReadOneUnpackedInt(std::string_view list, int64_t* value) {
+  const char* const end = list.data() + list.size();
   uint64_t bits = 0;
-  if (list[0] == kPacked) {
-    if (list.size() < 3 || list.size() > 2 + kMaxVarintBytes ||
-        static_cast<uint8_t>(list[1]) != list.size() - 2) {
-      return false;
-    }
-    if (!DecodePackedVarint(list, &bits)) return false;
-  } else {
-    const char* const end = list.data() + list.size();
-    if (list[0] != kVarint || DecodeVarint(list.data() + 1, end, &bits) != end) return false;
+  if (list.size() < 2 || list[0] != kVarint || DecodeVarint(list.data() + 1, end, &bits) != end) {
+    return false;
   }
   *value = static_cast<int64_t>(bits);
   return true;
