@@ -1,0 +1,47 @@
+// The folder of a run's checkpoints: which are kept, which is the newest, which is the best.
+//
+//   FOLDER/checkpoint                      TensorFlow's state file: the newest, and all that are
+//   kept FOLDER/best_checkpoint                 one line: the name of the one with the best
+//   validation FOLDER/checkpoint.ckpt-100.index, .data-00000-of-00001, .meta FOLDER/graph.pbtxt
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/file_system.h"
+#include "base/status.h"
+
+namespace capstan {
+
+// One owner, one thread.
+class CheckpointFolder {
+ public:
+  // Makes the folder; `keep` newest checkpoints stay, and the best beside them. Leftovers of
+  // writers that were killed (temporary names) are removed. `base_name` as in "checkpoint.ckpt".
+  static StatusOr<CheckpointFolder> Open(FileSystem* fs, const std::string& folder,
+                                         const std::string& base_name, int keep);
+
+  // Prefix of the newest, or "" when there is none.
+  StatusOr<std::string> Newest() const;
+  std::string PrefixOf(int64_t step) const;
+
+  // Called when all files of the step's checkpoint are in place: it becomes the newest (and the
+  // best, if so), then those that are not kept any more are removed. A step may come again.
+  Status Commit(int64_t step, bool is_best);
+
+  // --mode=train_from_scratch: the next Commit forgets and removes all that is there now; until
+  // then it stays whole.
+  void StartOver() { starts_over_ = true; }
+
+ private:
+  CheckpointFolder(FileSystem* fs, std::string folder, std::string base_name, int keep);
+  Status RemoveCheckpoint(const std::string& name);
+
+  FileSystem* fs_;
+  std::string folder_, base_name_;
+  int keep_;
+  bool starts_over_ = false;
+};
+
+}  // namespace capstan
