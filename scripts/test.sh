@@ -1,0 +1,89 @@
+#!/usr/bin/env bash
+# Everything that CI runs, part by part with its minutes. --full: the long forms (minutes of fuzzing, …).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+full=false
+if [ "${1:-}" = "--full" ]; then full=true; fi
+fuzz_seconds=5
+if $full; then fuzz_seconds=120; fi
+timings=()
+
+# part NAME COMMAND…: runs it, notes its minutes; its output goes on.
+part() {
+  local name="$1" start=$SECONDS
+  shift
+  echo "== $name"
+  "$@"
+  timings+=("$(printf '%5.1f min  %s' "$(awk "BEGIN { print ($SECONDS - $start) / 60 }")" "$name")")
+}
+
+# quietly COMMAND…: output is shown only when it fails.
+quietly() {
+  local log
+  log="$(mktemp)"
+  if ! "$@" > "$log" 2>&1; then
+    tail -n 200 "$log"
+    rm -f "$log"
+    return 1
+  fi
+  rm -f "$log"
+}
+
+configure_and_build() {  # preset, targets…
+  local preset="$1"
+  shift
+  local folder="build-$preset"
+  if [ "$preset" = release ]; then folder=build; fi
+  quietly cmake --preset "$preset" -DCAPSTAN_TESTS=ON ${CAPSTAN_CMAKE_FLAGS:-}
+  quietly ninja -C "$folder" "$@"
+}
+
+release_build() {
+  quietly cmake --preset release -DCAPSTAN_TESTS=ON -DCAPSTAN_BENCH=ON
+  quietly ninja -C build
+}
+unit_tests() { quietly ctest --test-dir build --output-on-failure -j2; }
+asan_tests() {
+  quietly cmake --preset asan -DCAPSTAN_TESTS=ON
+  quietly ninja -C build-asan
+  quietly ctest --test-dir build-asan --output-on-failure -j2
+}
+tsan_tests() {  # the rooms with threads; OpenMP is not instrumented, so rooms above tensor stay out
+  local rooms=(base_test data_test params_test)
+  quietly cmake --preset tsan -DCAPSTAN_TESTS=ON
+  quietly ninja -C build-tsan "${rooms[@]}"
+  quietly ctest --test-dir build-tsan --output-on-failure -R "$(IFS='|'; echo "^(${rooms[*]})$")"
+}
+clang_and_fuzzers() {
+  quietly cmake --preset clang
+  quietly ninja -C build-clang
+  local fuzzer
+  for fuzzer in build-clang/fuzz/fuzz_*; do
+    if [ -x "$fuzzer" ] && [ -f "$fuzzer" ]; then
+      quietly "$fuzzer" -max_total_time=$fuzz_seconds -rss_limit_mb=2048 -artifact_prefix="$fuzzer-" fuzz/seeds/none
+    fi
+  done
+}
+benchmarks() {
+  local bench
+  for bench in build/bench/bench_*; do
+    if [ -x "$bench" ] && [ -f "$bench" ]; then quietly "$bench" --smoke; fi
+  done
+}
+stories() {
+  CAPSTAN_BUILD="$PWD/build" "$(scripts/venv_path.sh)/bin/python" -m pytest -q -rs tests
+}
+
+part "setup" scripts/setup.sh --tests
+part "floors" python3 scripts/check_floors.py
+part "release build" release_build
+part "unit tests" unit_tests
+part "ASan and UBSan, build and unit tests" asan_tests
+part "TSan, build and unit tests" tsan_tests
+part "clang-19: thread-safety analysis, fuzzers" clang_and_fuzzers
+part "benchmarks, a second each" benchmarks
+part "stories against TensorFlow" stories | tee build/stories.log
+printf '%s\n' "${timings[@]}"
+# The closing line is pytest's.
+tail -n 1 build/stories.log
