@@ -1,0 +1,177 @@
+#include "tensor/row_ops.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "tensor/row_ops.cc"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+#include "tensor/simd-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace capstan {
+namespace HWY_NAMESPACE {
+
+// How many values ahead rows are fetched.
+constexpr int kAhead = 12;
+
+HWY_INLINE void PrefetchRow(const RowReader& reader, int value, int count) {
+  if (value >= count) return;
+  // As a number: the row may be null.
+  const uintptr_t vector =
+      reinterpret_cast<uintptr_t>(reader.rows[reader.index[value]]) + sizeof(float) * reader.offset;
+  const uintptr_t last = vector + sizeof(float) * reader.dim - 1;
+  for (uintptr_t line = vector; line < last; line += 64) {
+    __builtin_prefetch(reinterpret_cast<const void*>(line));
+  }
+  __builtin_prefetch(reinterpret_cast<const void*>(last));
+}
+
+template <class T>
+HWY_INLINE void ZeroFloats(int count, T* out) {
+  for (int i = 0; i < count; ++i) out[i] = 0;
+}
+
+// kDim > 0: known when compiled.
+template <int kDim, class T>
+HWY_INLINE void Gather(const RowReader& reader, int count, T* out, int stride) {
+  const int dim = kDim > 0 ? kDim : reader.dim;
+  for (int i = 0; i < count; ++i, out += stride) {
+    PrefetchRow(reader, i + kAhead, count);
+    const float* row = reader.rows[reader.index[i]];
+    if (row == nullptr) {
+      ZeroFloats(dim, out);
+      continue;
+    }
+    row += reader.offset;
+    ForEach(dim,
+            [&](auto d, size_t k) HWY_ATTR { StoreFloats(hn::LoadU(d, row + k), d, out + k); });
+  }
+}
+template <class T>
+HWY_INLINE void GatherAny(const RowReader& reader, int count, T* out, int stride) {
+  switch (reader.dim) {
+    case 16:
+      return Gather<16>(reader, count, out, stride);
+    case 32:
+      return Gather<32>(reader, count, out, stride);
+    default:
+      return Gather<0>(reader, count, out, stride);
+  }
+}
+void GatherFloat(const RowReader& reader, int count, float* out, int stride) {
+  GatherAny(reader, count, out, stride);
+}
+void GatherBfloat16(const RowReader& reader, int count, Bfloat16* out, int stride) {
+  GatherAny(reader, count, out, stride);
+}
+
+void AddRowsLoop(const RowReader& reader, int count, float* out, int stride) {
+  if (reader.dim == 1) {
+    for (int i = 0; i < count; ++i, out += stride) {
+      const float* row = reader.rows[reader.index[i]];
+      if (row != nullptr) *out += row[reader.offset];
+    }
+    return;
+  }
+  for (int i = 0; i < count; ++i, out += stride) {
+    const float* row = reader.rows[reader.index[i]];
+    if (row == nullptr) continue;
+    row += reader.offset;
+    for (int k = 0; k < reader.dim; ++k) out[k] += row[k];
+  }
+}
+
+void PoolRowsLoop(const RowReader& reader, const uint32_t* offsets, const float* coefficients,
+                  int count, float* out, int stride) {
+  if (count == 0) return;
+  const int end = static_cast<int>(offsets == nullptr ? count : offsets[count]);
+  for (int i = 0; i < count; ++i, out += stride) {
+    const int first = static_cast<int>(offsets == nullptr ? i : offsets[i]);
+    const int last = static_cast<int>(offsets == nullptr ? i + 1 : offsets[i + 1]);
+    for (int v = first; v < last; ++v) {
+      PrefetchRow(reader, v + kAhead, end);
+      const float* row = reader.rows[reader.index[v]];
+      if (row == nullptr) continue;
+      row += reader.offset;
+      const float coefficient = coefficients == nullptr ? 1.0f : coefficients[v];
+      ForEach(reader.dim, [&](auto d, size_t k) HWY_ATTR {
+        hn::StoreU(
+            hn::MulAdd(hn::Set(d, coefficient), hn::LoadU(d, row + k), hn::LoadU(d, out + k)), d,
+            out + k);
+      });
+    }
+  }
+}
+
+template <int kDim>
+HWY_INLINE void AddSources(std::span<float* const> targets, std::span<const float* const> sources,
+                           int dim) {
+  if (kDim > 0) dim = kDim;
+  for (size_t i = 0; i < targets.size(); ++i) {
+    float* target = targets[i];
+    const float* source = sources[i];
+    ForEach(dim, [&](auto d, size_t k) HWY_ATTR {
+      hn::StoreU(hn::Add(hn::LoadU(d, target + k), hn::LoadU(d, source + k)), d, target + k);
+    });
+  }
+}
+
+void AddToRowsLoop(std::span<float* const> targets, std::span<const float* const> sources,
+                   std::span<const float> coefficients, int dim) {
+  if (coefficients.empty()) {
+    switch (dim) {
+      case 1:
+        for (size_t i = 0; i < targets.size(); ++i) *targets[i] += *sources[i];
+        return;
+      case 16:
+        return AddSources<16>(targets, sources, dim);
+      default:
+        return AddSources<0>(targets, sources, dim);
+    }
+  }
+  for (size_t i = 0; i < targets.size(); ++i) {
+    float* target = targets[i];
+    const float* source = sources[i];
+    const float coefficient = coefficients[i];
+    ForEach(dim, [&](auto d, size_t k) HWY_ATTR {
+      hn::StoreU(
+          hn::MulAdd(hn::Set(d, coefficient), hn::LoadU(d, source + k), hn::LoadU(d, target + k)),
+          d, target + k);
+    });
+  }
+}
+
+// NOLINTNEXTLINE(google-readability-namespace-comments)
+}  // namespace HWY_NAMESPACE
+}  // namespace capstan
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace capstan {
+
+HWY_EXPORT(GatherFloat);
+HWY_EXPORT(GatherBfloat16);
+HWY_EXPORT(AddRowsLoop);
+HWY_EXPORT(PoolRowsLoop);
+HWY_EXPORT(AddToRowsLoop);
+
+void GatherRows(const RowReader& reader, int count, float* out, int stride) {
+  HWY_DYNAMIC_DISPATCH(GatherFloat)(reader, count, out, stride);
+}
+void GatherRows(const RowReader& reader, int count, Bfloat16* out, int stride) {
+  HWY_DYNAMIC_DISPATCH(GatherBfloat16)(reader, count, out, stride);
+}
+void AddRows(const RowReader& reader, int count, float* out, int stride) {
+  HWY_DYNAMIC_DISPATCH(AddRowsLoop)(reader, count, out, stride);
+}
+void PoolRows(const RowReader& reader, const uint32_t* offsets, const float* coefficients,
+              int count, float* out, int stride) {
+  HWY_DYNAMIC_DISPATCH(PoolRowsLoop)(reader, offsets, coefficients, count, out, stride);
+}
+void AddToRows(std::span<float* const> targets, std::span<const float* const> sources,
+               std::span<const float> coefficients, int dim) {
+  HWY_DYNAMIC_DISPATCH(AddToRowsLoop)(targets, sources, coefficients, dim);
+}
+
+}  // namespace capstan
+#endif  // HWY_ONCE
