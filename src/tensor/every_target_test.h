@@ -10,7 +10,7 @@ namespace capstan {
 
 // body(name) under each target; ends with the best one again.
 inline void ForEveryTarget(const std::function<void(const std::string& name)>& body) {
-  for (int64_t rest = hwy::SupportedTargets(); rest != 0; rest &= rest - 1) {
+  for (int64_t rest = hwy::SupportedTargets() & HWY_TARGETS; rest != 0; rest &= rest - 1) {
     const int64_t target = rest & -rest;
     hwy::SetSupportedTargetsForTest(target);
     hwy::GetChosenTarget().Update(hwy::SupportedTargets());
