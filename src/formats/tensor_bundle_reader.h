@@ -56,6 +56,10 @@ class TensorBundleReader {
 
  private:
   struct Rep;
+
+  StatusOr<const TensorEntry*> FindOrError(std::string_view name) const;
+  template <typename T>
+  StatusOr<std::vector<T>> ReadTyped(std::string_view name, DType wanted) const;
   explicit TensorBundleReader(std::unique_ptr<Rep> rep);
   const std::unique_ptr<Rep> rep_;
 };

@@ -10,6 +10,7 @@
 
 #include "base/file_system.h"
 #include "base/status.h"
+#include "formats/tensor_slice.h"
 #include "tensor/dtype.h"
 
 namespace capstan {
@@ -34,6 +35,11 @@ class TensorBundleWriter {
   // fixed now, each Append goes behind the one before. Returns the stream's number. All bytes must
   // have come before Finish().
   StatusOr<int> OpenStream(const std::string& name, DType dtype, const Shape& shape);
+  // The same for a slice of a partitioned variable: `whole` is the shape of the variable, an extent
+  // of length -1 takes a whole dimension. The slices of all bundles that MergeTensorBundles puts
+  // together must fill it. A slice that is everything is written as an ordinary tensor.
+  StatusOr<int> OpenSliceStream(const std::string& name, DType dtype, const Shape& whole,
+                                const TensorSlice& slice);
   Status Append(int stream, std::string_view bytes);
 
   Status Finish();
@@ -44,12 +50,6 @@ class TensorBundleWriter {
   const std::unique_ptr<Rep> rep_;
 };
 
-// Removes the files of a bundle (index first, so that it never looks whole).
-Status RemoveTensorBundle(FileSystem& fs, const std::string& prefix);
-
-// Sharded save: puts bundles of several writers together under `prefix` without copying tensor
-// data, as TensorFlow's MergeBundles does (data files renamed to -0000i-of-0000N, one index).
-Status MergeTensorBundles(FileSystem& fs, std::span<const std::string> parts,
-                          const std::string& prefix);
-
 }  // namespace capstan
+
+#include "formats/tensor_bundle_files.h"  // IWYU pragma: export
