@@ -71,14 +71,18 @@ void ExpectSame(const tensorflow::Feature& feature, const FeatureView& view) {
                                          feature.float_list().value().end()));
     float one = 0;
     ASSERT_EQ(ReadOneFloat(view, &one), floats.size() == 1);
-    if (floats.size() == 1) ASSERT_EQ(one, floats[0]);
+    if (floats.size() == 1) {
+      ASSERT_EQ(one, floats[0]);
+    }
   } else if (view.kind == Kind::kInt64) {
     ASSERT_TRUE(AppendInts(view, &ints).ok());
     ASSERT_EQ(ints, std::vector<int64_t>(feature.int64_list().value().begin(),
                                          feature.int64_list().value().end()));
     int64_t one = 0;
     ASSERT_EQ(ReadOneInt(view, &one), ints.size() == 1);
-    if (ints.size() == 1) ASSERT_EQ(one, ints[0]);
+    if (ints.size() == 1) {
+      ASSERT_EQ(one, ints[0]);
+    }
   } else if (view.kind == Kind::kBytes) {
     ASSERT_TRUE(AppendBytes(view, &bytes).ok());
     ASSERT_EQ(bytes.size(), static_cast<size_t>(feature.bytes_list().value_size()));

@@ -63,6 +63,7 @@ StatusOr<std::vector<SlicePart>> TensorBundleReader::Rep::FindParts(
     return CorruptionError("read tensor {} in {}: {}", entry.key, prefix, what);
   };
   std::vector<SlicePart> found;
+  if (entry.slices.empty()) return found;
   uint64_t elements = 0;
   for (const TensorSlice& slice : entry.slices) {
     StatusOr<TensorSlice> resolved = ResolveSlice(slice, entry.shape);

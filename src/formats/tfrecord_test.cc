@@ -123,7 +123,9 @@ TEST_F(TfRecordTest, EveryCutIsAnErrorOrTheEnd) {
     EXPECT_EQ(more.ok(), whole) << cut;
     EXPECT_EQ((*reader)->ended_in_cut_record(), !whole);
     EXPECT_EQ((*reader)->can_continue(), whole);
-    if (!whole) EXPECT_TRUE(Says(more.status(), "at offset "));
+    if (!whole) {
+      EXPECT_TRUE(Says(more.status(), "at offset "));
+    }
   }
 }
 
@@ -152,7 +154,9 @@ TEST_F(TfRecordTest, EveryDamageOfACompressedFileIsAnErrorOrTheSame) {
       WriteBytes(flipped);
       const auto records = ReadRecords();
       // gzip's time, name and system fields are free to change.
-      if (records.ok()) EXPECT_EQ(records->size(), 3u) << bit;
+      if (records.ok()) {
+        EXPECT_EQ(records->size(), 3u) << bit;
+      }
     }
     WriteBytes(bytes + "behind");
     EXPECT_FALSE(ReadRecords().ok());
