@@ -29,6 +29,9 @@ struct SliceInput {
   const float* dense = nullptr;  // [dense size] weights
   int begin = 0, end = 0;
   int64_t step = 0;  // dropout is a function of (seed, step, example)
+  // Another number whenever the weights at `dense` are others; 0: not known. Saves the conversion
+  // of weights to bfloat16 for each slice.
+  int64_t dense_version = 0;
 };
 
 struct SliceResult {
@@ -66,6 +69,8 @@ class Model {
   //   pooled          [feature]: [end - begin, dim] at pooled[feature] with stride `pooled_stride`:
   //                   gradient of the pooled embedding; memory is the caller's (one buffer per
   //                   slice, PooledWidth() floats per example), laid out feature by feature
+  // The gradient of a moving average is the slice's statistic times its weight_sum, so that
+  // Gradients::scale = 1 / (sum of weights) makes a mean of it.
   //   logits          [end - begin, OutputCount], written
   virtual SliceResult Step(const SliceInput& input, Workspace* workspace, float* dense_gradient,
                            float* dlogits, float* pooled, float* logits) const = 0;

@@ -84,6 +84,7 @@ void AddRowsLoop(const RowReader& reader, int count, float* out, int stride) {
 void PoolRowsLoop(const RowReader& reader, const uint32_t* offsets, const float* coefficients,
                   int count, float* out, int stride) {
   if (count == 0) return;
+  const int begin = static_cast<int>(offsets == nullptr ? 0 : offsets[0]);
   const int end = static_cast<int>(offsets == nullptr ? count : offsets[count]);
   for (int i = 0; i < count; ++i, out += stride) {
     const int first = static_cast<int>(offsets == nullptr ? i : offsets[i]);
@@ -93,7 +94,7 @@ void PoolRowsLoop(const RowReader& reader, const uint32_t* offsets, const float*
       const float* row = reader.rows[reader.index[v]];
       if (row == nullptr) continue;
       row += reader.offset;
-      const float coefficient = coefficients == nullptr ? 1.0f : coefficients[v];
+      const float coefficient = coefficients == nullptr ? 1.0f : coefficients[v - begin];
       ForEach(reader.dim, [&](auto d, size_t k) HWY_ATTR {
         hn::StoreU(
             hn::MulAdd(hn::Set(d, coefficient), hn::LoadU(d, row + k), hn::LoadU(d, out + k)), d,

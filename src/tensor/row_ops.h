@@ -25,7 +25,8 @@ void GatherRows(const RowReader& reader, int count, Bfloat16* out, int stride);
 void AddRows(const RowReader& reader, int count, float* out, int stride);
 
 // Example i has the values offsets[i] … offsets[i+1]-1 (offsets may be null: value i). out[i,
-// 0:dim] += Σ coefficient × vector. `coefficients` [values], or null: all 1.
+// 0:dim] += Σ coefficient × vector. `coefficients` of these values, from the first on, or null:
+// all 1.
 void PoolRows(const RowReader& reader, const uint32_t* offsets, const float* coefficients,
               int count, float* out, int stride);
 

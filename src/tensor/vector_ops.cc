@@ -106,9 +106,9 @@ HWY_INLINE void SumColumns(int rows, int cols, float* sums, const Body& body) {
   }
 }
 
-template <class T>
-HWY_INLINE void ReluGradientRows(int rows, int cols, const float* dy, int dy_stride, const T* y,
-                                 int y_stride, float scale, T* out, int out_stride, float* sums) {
+template <class Y, class Out>
+HWY_INLINE void ReluGradientRows(int rows, int cols, const float* dy, int dy_stride, const Y* y,
+                                 int y_stride, float scale, Out* out, int out_stride, float* sums) {
   SumColumns(rows, cols, sums, [&](auto d, int r, int c) HWY_ATTR {
     const auto gradient =
         hn::Mul(hn::LoadU(d, dy + static_cast<int64_t>(r) * dy_stride + c), hn::Set(d, scale));
@@ -118,12 +118,23 @@ HWY_INLINE void ReluGradientRows(int rows, int cols, const float* dy, int dy_str
     return kept;
   });
 }
-void ReluGradientFloat(int rows, int cols, const float* dy, int dy_stride, const float* y,
-                       int y_stride, float scale, float* out, int out_stride, float* sums) {
+void ReluGradientFloatToFloat(int rows, int cols, const float* dy, int dy_stride, const float* y,
+                              int y_stride, float scale, float* out, int out_stride, float* sums) {
   ReluGradientRows(rows, cols, dy, dy_stride, y, y_stride, scale, out, out_stride, sums);
 }
-void ReluGradientBfloat16(int rows, int cols, const float* dy, int dy_stride, const Bfloat16* y,
-                          int y_stride, float scale, Bfloat16* out, int out_stride, float* sums) {
+void ReluGradientFloatToBfloat16(int rows, int cols, const float* dy, int dy_stride, const float* y,
+                                 int y_stride, float scale, Bfloat16* out, int out_stride,
+                                 float* sums) {
+  ReluGradientRows(rows, cols, dy, dy_stride, y, y_stride, scale, out, out_stride, sums);
+}
+void ReluGradientBfloat16ToFloat(int rows, int cols, const float* dy, int dy_stride,
+                                 const Bfloat16* y, int y_stride, float scale, float* out,
+                                 int out_stride, float* sums) {
+  ReluGradientRows(rows, cols, dy, dy_stride, y, y_stride, scale, out, out_stride, sums);
+}
+void ReluGradientBfloat16ToBfloat16(int rows, int cols, const float* dy, int dy_stride,
+                                    const Bfloat16* y, int y_stride, float scale, Bfloat16* out,
+                                    int out_stride, float* sums) {
   ReluGradientRows(rows, cols, dy, dy_stride, y, y_stride, scale, out, out_stride, sums);
 }
 
@@ -174,8 +185,10 @@ HWY_EXPORT(DotLoop);
 HWY_EXPORT(AddBiasLoop);
 HWY_EXPORT(ReluFloat);
 HWY_EXPORT(ReluBfloat16);
-HWY_EXPORT(ReluGradientFloat);
-HWY_EXPORT(ReluGradientBfloat16);
+HWY_EXPORT(ReluGradientFloatToFloat);
+HWY_EXPORT(ReluGradientFloatToBfloat16);
+HWY_EXPORT(ReluGradientBfloat16ToFloat);
+HWY_EXPORT(ReluGradientBfloat16ToBfloat16);
 HWY_EXPORT(ColumnSumsLoop);
 HWY_EXPORT(DropFloat);
 HWY_EXPORT(DropBfloat16);
@@ -206,12 +219,22 @@ void Relu(int rows, int cols, const float* x, int stride, Bfloat16* out, int out
 }
 void ReluGradient(int rows, int cols, const float* dy, int dy_stride, const float* y, int y_stride,
                   float scale, float* out, int out_stride, float* sums) {
-  HWY_DYNAMIC_DISPATCH(ReluGradientFloat)
+  HWY_DYNAMIC_DISPATCH(ReluGradientFloatToFloat)
+  (rows, cols, dy, dy_stride, y, y_stride, scale, out, out_stride, sums);
+}
+void ReluGradient(int rows, int cols, const float* dy, int dy_stride, const float* y, int y_stride,
+                  float scale, Bfloat16* out, int out_stride, float* sums) {
+  HWY_DYNAMIC_DISPATCH(ReluGradientFloatToBfloat16)
+  (rows, cols, dy, dy_stride, y, y_stride, scale, out, out_stride, sums);
+}
+void ReluGradient(int rows, int cols, const float* dy, int dy_stride, const Bfloat16* y,
+                  int y_stride, float scale, float* out, int out_stride, float* sums) {
+  HWY_DYNAMIC_DISPATCH(ReluGradientBfloat16ToFloat)
   (rows, cols, dy, dy_stride, y, y_stride, scale, out, out_stride, sums);
 }
 void ReluGradient(int rows, int cols, const float* dy, int dy_stride, const Bfloat16* y,
                   int y_stride, float scale, Bfloat16* out, int out_stride, float* sums) {
-  HWY_DYNAMIC_DISPATCH(ReluGradientBfloat16)
+  HWY_DYNAMIC_DISPATCH(ReluGradientBfloat16ToBfloat16)
   (rows, cols, dy, dy_stride, y, y_stride, scale, out, out_stride, sums);
 }
 void ColumnSums(int rows, int cols, const float* x, int stride, float* sums) {

@@ -28,6 +28,10 @@ void Relu(int rows, int cols, const float* x, int stride, Bfloat16* out, int out
 // [cols] = column sums of out before rounding, rows added in ascending order. `out` may be `dy`.
 void ReluGradient(int rows, int cols, const float* dy, int dy_stride, const float* y, int y_stride,
                   float scale, float* out, int out_stride, float* sums);
+void ReluGradient(int rows, int cols, const float* dy, int dy_stride, const float* y, int y_stride,
+                  float scale, Bfloat16* out, int out_stride, float* sums);
+void ReluGradient(int rows, int cols, const float* dy, int dy_stride, const Bfloat16* y,
+                  int y_stride, float scale, float* out, int out_stride, float* sums);
 void ReluGradient(int rows, int cols, const float* dy, int dy_stride, const Bfloat16* y,
                   int y_stride, float scale, Bfloat16* out, int out_stride, float* sums);
 
