@@ -30,7 +30,6 @@ Status CheckRows(const Model& model, std::span<const int64_t> table_rows) {
 StatusOr<std::unique_ptr<tensorflow::MetaGraphDef>> Build(const Model& model,
                                                           std::span<const int64_t> table_rows,
                                                           TableFilling filling) {
-  RETURN_IF_ERROR(CheckRows(model, table_rows));
   auto meta_graph = std::make_unique<tensorflow::MetaGraphDef>();
   GraphBuilder graph;
   for (const char* name : kOutputNames) graph.Reserve(name);
@@ -50,12 +49,13 @@ StatusOr<std::unique_ptr<tensorflow::MetaGraphDef>> Build(const Model& model,
 
 StatusOr<std::unique_ptr<tensorflow::MetaGraphDef>> BuildServingGraph(
     const Model& model, std::span<const int64_t> table_rows) {
+  RETURN_IF_ERROR(CheckRows(model, table_rows));
   return Build(model, table_rows, TableFilling::kInitOp);
 }
 
-StatusOr<std::unique_ptr<tensorflow::MetaGraphDef>> BuildCheckpointGraph(
-    const Model& model, std::span<const int64_t> table_rows) {
-  return Build(model, table_rows, TableFilling::kRestoreOp);
+StatusOr<std::unique_ptr<tensorflow::MetaGraphDef>> BuildCheckpointGraph(const Model& model) {
+  const std::vector<int64_t> any_number(model.tables().size(), -1);
+  return Build(model, any_number, TableFilling::kRestoreOp);
 }
 
 }  // namespace capstan

@@ -33,10 +33,9 @@ StatusOr<std::unique_ptr<tensorflow::MetaGraphDef>> BuildServingGraph(
 // For the .meta file of a checkpoint (its graph_def, as text, is graph.pbtxt). In TensorFlow:
 //   saver = tf.compat.v1.train.import_meta_graph(PREFIX + ".meta"); saver.restore(sess, PREFIX)
 //   sess.run("probability:0" or "softmax:0" or "prediction:0", {"features:0": …})
-// restore() fills variables and lookup tables, so that no init op need run; restoring another
-// checkpoint of the same model replaces both. saver.save() writes what the graph has: no optimizer
-// slots.
-StatusOr<std::unique_ptr<tensorflow::MetaGraphDef>> BuildCheckpointGraph(
-    const Model& model, std::span<const int64_t> table_rows);
+// restore() fills variables and lookup tables, so that no init op need run. The graph does not say
+// how many rows a table has (shape [-1, dim]): it is the same for every checkpoint of a model, and
+// restoring another one replaces all. saver.save() writes what the graph has: no optimizer slots.
+StatusOr<std::unique_ptr<tensorflow::MetaGraphDef>> BuildCheckpointGraph(const Model& model);
 
 }  // namespace capstan

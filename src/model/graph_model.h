@@ -12,7 +12,7 @@
 
 namespace capstan {
 
-// Returns the logits [batch, OutputCount]. `table_rows` by table, each at least 1. Errors: the
+// Returns the logits [batch, OutputCount]. `table_rows` by table; -1: any number. Errors: the
 // model has no variable or table part of a name that its spec implies.
 StatusOr<GraphTensor> AddLogits(const Model& model, std::span<const int64_t> table_rows,
                                 const GraphInputs& inputs, GraphBuilder* graph,

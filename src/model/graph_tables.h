@@ -21,7 +21,7 @@ namespace capstan {
 // The rows that one feature's values stand for, ready to be read from any part of the table.
 class GraphLookup {
  public:
-  // `rows`: rows of the table in the checkpoint, at least 1. `table` must live longer.
+  // `rows`: rows of the table in the bundle, -1: any number. `table` must live longer.
   GraphLookup(const FeatureSpec& feature, const CategoryInput& input, const TableSpec& table,
               int64_t rows, const GraphTensor& batch_size, GraphBuilder* graph,
               GraphVariables* variables);

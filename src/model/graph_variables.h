@@ -36,8 +36,8 @@ class GraphVariables {
   // Value of the variable that checkpoints call `name`; asked for twice, the same node.
   GraphTensor Variable(const std::string& name, DType dtype, const Shape& shape, bool trainable);
 
-  // Handle of a table id → row. Keys are the int64 variable `keys_name` of `rows` >= 1 elements;
-  // the row of a key is its place. Asked for twice, the same table.
+  // Handle of a table id → row. Keys are the int64 variable `keys_name` of `rows` elements (-1:
+  // any number); the row of a key is its place. Asked for twice, the same table.
   GraphTensor RowTable(const std::string& name, const std::string& keys_name, int64_t rows);
 
   // Handle of a table word → place in `words`, which are distinct and not none.
