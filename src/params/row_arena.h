@@ -30,8 +30,6 @@ class RowArena {
   // memory is gone.
   StatusOr<uint32_t> Allocate();
   void Free(uint32_t row);
-  // The row that the next Allocate gives if it is one that was freed, else kNoRow.
-  uint32_t next_freed() const { return freed_.empty() ? kNoRow : freed_.back(); }
 
   char* Address(uint32_t row) const {
     return units_[row >> unit_shift_] + static_cast<size_t>(row & unit_mask_) * row_bytes_;
