@@ -14,6 +14,7 @@ constexpr std::string_view kEventMark = "tfevents";
 constexpr std::string_view kIndexSuffix = ".index";
 constexpr std::string_view kDataMark = ".data-";
 constexpr std::string_view kMetaSuffix = ".meta";
+constexpr size_t kMaxFirstEventBytes = 4096;
 constexpr std::string_view kRecordMark = ".tfrecord";
 
 StatusOr<DetectedFile> DetectFolder(FileSystem& fs, const std::string& path) {
@@ -46,9 +47,12 @@ FileKind DetectRecords(FileSystem& fs, const std::string& path) {
   if (!reader.ok()) return by_name;
   std::string_view record;
   const StatusOr<bool> more = (*reader)->Next(&record);
-  if (!more.ok() || !*more) return by_name;
+  // A wrong payload behind a right header is a damaged TFRecord.
+  const bool framed = more.ok() ? *more : (*reader)->can_continue();
+  if (!framed) return by_name;
   tensorflow::Event event;
-  if (named_events || (event.ParseFromArray(record.data(), static_cast<int>(record.size())) &&
+  if (named_events || (more.ok() && record.size() < kMaxFirstEventBytes &&
+                       event.ParseFromArray(record.data(), static_cast<int>(record.size())) &&
                        event.file_version().starts_with("brain.Event:"))) {
     return FileKind::kEventFile;
   }
