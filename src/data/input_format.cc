@@ -103,17 +103,6 @@ StatusOr<RecordFormat> Sniff(const Head& head, const std::string& path) {
   return LooksLikeLibsvm(line) ? RecordFormat::kLibsvm : RecordFormat::kCsv;
 }
 
-StatusOr<RecordFormat> FormatByName(const std::string& name) {
-  std::vector<std::string> known;
-  for (const RecordFormat format : {RecordFormat::kTfRecord, RecordFormat::kCsv,
-                                    RecordFormat::kLibsvm, RecordFormat::kCriteo}) {
-    if (name == NameOf(format)) return format;
-    known.push_back(NameOf(format));
-  }
-  return Error("format '{}' is not known, wanted tfrecord, csv, libsvm or criteo{}", name,
-               NearestHint(name, known));
-}
-
 bool IsNumber(std::string_view field) {
   float value = 0;
   return ParseFloat(field, &value);
@@ -161,7 +150,7 @@ StatusOr<InputSample> LookAtInput(FileSystem& fs, const std::string& path,
   InputSample sample;
   InputFormat& format = sample.format;
   if (!wanted.empty()) {
-    ASSIGN_OR_RETURN(format.format, FormatByName(wanted));
+    ASSIGN_OR_RETURN(format.format, RecordFormatByName(wanted));
   }
   ASSIGN_OR_RETURN(const Head head, LookAtHead(fs, path));
   format.compression = head.compression;

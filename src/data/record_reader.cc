@@ -1,7 +1,9 @@
 #include "data/record_reader.h"
 
 #include <cstring>
+#include <vector>
 
+#include "base/nearest.h"
 #include "formats/byte_source.h"
 #include "formats/tfrecord.h"
 #include "formats/tfrecord_reader.h"
@@ -131,6 +133,17 @@ const char* NameOf(RecordFormat format) {
       return "criteo";
   }
   return "";
+}
+
+StatusOr<RecordFormat> RecordFormatByName(const std::string& name) {
+  std::vector<std::string> known;
+  for (const RecordFormat format : {RecordFormat::kTfRecord, RecordFormat::kCsv,
+                                    RecordFormat::kLibsvm, RecordFormat::kCriteo}) {
+    if (name == NameOf(format)) return format;
+    known.push_back(NameOf(format));
+  }
+  return Error("format '{}' is not known, wanted tfrecord, csv, libsvm or criteo{}", name,
+               NearestHint(name, known));
 }
 
 std::string PlaceText(RecordFormat format, const std::string& path, const RecordPlace& place) {

@@ -15,6 +15,7 @@ enum class RecordFormat { kTfRecord, kCsv, kLibsvm, kCriteo };
 
 // "tfrecord", "csv", "libsvm", "criteo".
 const char* NameOf(RecordFormat format);
+StatusOr<RecordFormat> RecordFormatByName(const std::string& name);
 
 // Where a record begins. Text counts lines, blank ones too.
 struct RecordPlace {
