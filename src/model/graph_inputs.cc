@@ -4,6 +4,7 @@
 #include <map>
 #include <set>
 
+#include "data/row_plan.h"
 #include "model/graph_parser.h"
 
 namespace capstan {
@@ -130,13 +131,13 @@ Status InputWriter::DeclareColumns() {
     const DType dtype = ColumnType(feature);
     Status status;
     if (!feature.multi_valued) {
-      status = parser_.WantDense(feature.column, dtype, ColumnLength(feature),
+      status = parser_.WantDense(ColumnOf(feature), dtype, ColumnLength(feature),
                                  feature.default_value, feature.default_id);
     } else if (in_.form == SignatureForm::kSparse2018) {
-      status = parser_.WantSparse(feature.column, dtype);
+      status = parser_.WantSparse(ColumnOf(feature), dtype);
       if (status.ok()) status = parser_.WantSparse(feature.weights, DType::kFloat);
     } else {
-      status = parser_.WantRagged(feature.column, dtype);
+      status = parser_.WantRagged(ColumnOf(feature), dtype);
       if (status.ok() && !feature.weights.empty()) {
         status = parser_.WantRagged(feature.weights, DType::kFloat);
       }
@@ -165,7 +166,7 @@ GraphTensor InputWriter::SingleValue(const FeatureSpec& feature) {
   const int length = ColumnLength(feature);
   const bool is_vector = feature.type == FeatureType::kFloat;
   const GraphTensor parsed =
-      parser_.Dense(feature.column, length, feature.default_value, feature.default_id);
+      parser_.Dense(ColumnOf(feature), length, feature.default_value, feature.default_id);
   if (in_.form == SignatureForm::kDense2018) return Input("features", parsed, {-1, length}, false);
   const GraphTensor input = Input(feature.name, parsed, is_vector ? Shape{-1, length} : Shape{-1},
                                   /*any_rank=*/length == 1);
@@ -176,7 +177,7 @@ GraphTensor InputWriter::SingleValue(const FeatureSpec& feature) {
 
 CategoryInput InputWriter::MultiValue(const FeatureSpec& feature) {
   const std::string& name = feature.name;
-  const RaggedColumn parsed = parser_.Ragged(feature.column);
+  const RaggedColumn parsed = parser_.Ragged(ColumnOf(feature));
   const GraphTensor values = Input(name, parsed.values, {-1}, false);
   const GraphTensor splits = Input(name + "_row_splits", parsed.row_splits, {-1}, false);
   CategoryInput category;
@@ -198,7 +199,7 @@ CategoryInput InputWriter::MultiValue(const FeatureSpec& feature) {
 }
 
 CategoryInput InputWriter::Sparse2018(const FeatureSpec& feature) {
-  const SparseColumn ids = parser_.Sparse(feature.column);
+  const SparseColumn ids = parser_.Sparse(ColumnOf(feature));
   const SparseColumn weights = parser_.Sparse(feature.weights);
   const GraphTensor indices = Input("indexs", ids.indices, {-1, 2}, false);
   CategoryInput category;
