@@ -1,0 +1,550 @@
+#include "model/model.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <functional>
+#include <map>
+
+#include "base/worker_pool.h"
+#include "model/random_batch.h"
+
+namespace capstan {
+namespace {
+
+struct Variation {
+  std::string name;
+  ModelKind kind = ModelKind::kWideAndDeep;
+  Loss loss = Loss::kSigmoid;
+  int classes = 2;
+  bool batch_norm = false, dropout = false, lists = false, weights = false, pooled_layer = false;
+  bool floats = true;
+  Precision precision = Precision::kFp32;
+};
+
+FeatureSpec Category(const std::string& name, const std::string& table) {
+  FeatureSpec feature;
+  feature.name = feature.column = name;
+  feature.type = FeatureType::kId;
+  feature.table = table;
+  return feature;
+}
+
+ModelSpec SpecOf(const Variation& v) {
+  ModelSpec spec;
+  spec.kind = v.kind;
+  spec.loss = v.loss;
+  spec.classes = v.classes;
+  spec.precision = v.precision;
+  if (v.floats && !v.pooled_layer) {
+    FeatureSpec number;
+    number.name = number.column = "numbers";
+    number.length = 3;
+    spec.input.features.push_back(number);
+  }
+  spec.embeddings = {{.name = "t", .dim = 4}};
+  spec.input.features.push_back(Category("a", "t"));
+  if (!v.pooled_layer) {
+    spec.embeddings.push_back({.name = "u", .dim = 4});
+    spec.input.features.push_back(Category("b", "u"));
+    spec.input.features.push_back(Category("c", "t"));  // shares its table
+    spec.input.features.push_back(Category("only_wide", "u"));
+    spec.input.features.back().deep = false;
+  }
+  if (v.lists) {
+    int number = 0;
+    for (FeatureSpec& feature : spec.input.features) {
+      if (!IsCategorical(feature)) continue;
+      feature.multi_valued = number != 1;
+      feature.combiner = number % 2 == 0 ? Combiner::kMean : Combiner::kSqrtN;
+      if (number == 2) feature.weights = "w";
+      ++number;
+    }
+  }
+  spec.pooled_first_layer = v.pooled_layer;
+  spec.deep.hidden = {7, 5};
+  spec.bottom.hidden = {6, 4};
+  spec.deep.batch_norm = spec.bottom.batch_norm = v.batch_norm;
+  spec.deep.batch_norm_output = v.batch_norm && v.kind == ModelKind::kDnn;
+  spec.deep.dropout = v.dropout ? 0.3f : 0.0f;
+  if (v.weights) spec.class_weights.assign(v.loss == Loss::kMeanSquare ? 0 : v.classes, 1.5f);
+  if (v.weights && !spec.class_weights.empty()) spec.class_weights[0] = 0.5f;
+  return spec;
+}
+
+constexpr int kMaxSlice = 24;
+constexpr int kKeys = 9;
+
+struct StepOutput {
+  SliceResult result;
+  std::vector<float> dense_gradient, dlogits, pooled, logits;
+};
+
+StepOutput RunStep(const Model& model, const SliceInput& input, Workspace* workspace) {
+  const size_t examples = input.end - input.begin;
+  const size_t outputs = OutputCount(model.spec());
+  StepOutput out;
+  out.dense_gradient.assign(model.dense_size(), 99.0f);
+  out.dlogits.assign(examples * outputs, 99.0f);
+  out.logits.assign(examples * outputs, 99.0f);
+  out.pooled.assign(examples * model.pooled_width(), 99.0f);
+  out.result = model.Step(input, workspace, out.dense_gradient.data(), out.dlogits.data(),
+                          out.pooled.data(), out.logits.data());
+  return out;
+}
+
+class ModelTest : public testing::TestWithParam<Variation> {
+ protected:
+  void SetUp() override {
+    auto model = NewModel(SpecOf(GetParam()));
+    ASSERT_TRUE(model.ok()) << Message(model.status());
+    model_ = std::move(*model);
+    data_ = std::make_unique<RandomBatch>(*model_, 19, kKeys, 5);
+    if (GetParam().weights) {
+      for (int i = 0; i < 19; ++i) {
+        data_->batch.example_weights.push_back(0.25f * static_cast<float>(i % 7));
+      }
+    }
+    auto workspace = model_->NewWorkspace(data_->formats, kMaxSlice);
+    ASSERT_TRUE(workspace.ok()) << Message(workspace.status());
+    workspace_ = std::move(*workspace);
+  }
+
+  double Loss() { return RunStep(*model_, data_->Input(2, 19), workspace_.get()).result.loss_sum; }
+  // |slope − gradient| is too large.
+  bool Differs(float* parameter, double gradient) {
+    const float saved = *parameter, epsilon = 4e-3f;
+    *parameter = saved + epsilon;
+    const double up = Loss();
+    *parameter = saved - epsilon;
+    const double down = Loss();
+    *parameter = saved;
+    const double slope = (up - down) / (2.0 * epsilon);
+    return std::abs(slope - gradient) > 0.02 * (1 + std::abs(gradient));
+  }
+
+  std::unique_ptr<Model> model_;
+  std::unique_ptr<RandomBatch> data_;
+  std::unique_ptr<Workspace> workspace_;
+};
+
+TEST_P(ModelTest, GradientsByFiniteDifferences) {
+  const StepOutput out = RunStep(*model_, data_->Input(2, 19), workspace_.get());
+  // A kink of a ReLU may lie within a difference.
+  int checked = 0, wrong = 0;
+  for (const DenseSpec& variable : model_->dense_variables()) {
+    if (variable.optimizer.kind == OptimizerKind::kMovingAverage) continue;
+    int wrong_here = 0;
+    const int64_t count = ElementCount(variable.shape);
+    for (int64_t i = 0; i < count; ++i) {
+      wrong_here +=
+          Differs(&data_->dense[variable.offset + i], out.dense_gradient[variable.offset + i]);
+    }
+    EXPECT_LE(wrong_here, 1 + count / 20) << variable.variable;
+    checked += static_cast<int>(count);
+    wrong += wrong_here;
+  }
+  const SliceGradients slice{
+      .begin = 2, .end = 19, .dlogits = out.dlogits.data(), .pooled = out.pooled.data()};
+  for (size_t t = 0; t < model_->tables().size(); ++t) {
+    const std::vector<float> gradients =
+        data_->Merge(*model_, static_cast<int>(t), std::span(&slice, 1));
+    const int dim = RandomBatch::GradientDim(*model_, static_cast<int>(t));
+    for (int key = 0; key + 1 < kKeys; ++key) {
+      float* row = data_->memory[t].data() + key * (dim + 2) + 2;
+      for (int k = 0; k < dim; ++k) {
+        ++checked;
+        wrong += Differs(row + k, gradients[key * dim + k]);
+      }
+    }
+  }
+  EXPECT_GT(checked, 15);
+  EXPECT_LE(wrong, checked / 50) << "of " << checked;
+}
+
+TEST_P(ModelTest, GapsAreZeroAndMovingAveragesTravelAsGradients) {
+  const StepOutput out = RunStep(*model_, data_->Input(0, 19), workspace_.get());
+  std::vector<bool> used(out.dense_gradient.size());
+  for (const DenseSpec& variable : model_->dense_variables()) {
+    EXPECT_EQ(variable.offset % 16, 0);
+    for (int64_t i = 0; i < ElementCount(variable.shape); ++i) used[variable.offset + i] = true;
+    if (variable.variable.find("moving_variance") == std::string::npos) continue;
+    EXPECT_GE(out.dense_gradient[variable.offset], 0.0f);
+  }
+  for (size_t i = 0; i < used.size(); ++i) {
+    EXPECT_TRUE(std::isfinite(out.dense_gradient[i]));
+    if (!used[i]) {
+      EXPECT_EQ(out.dense_gradient[i], 0.0f);
+    }
+  }
+  double weights = 0;
+  for (int i = 0; i < 19; ++i) {
+    double weight = data_->batch.example_weights.empty() ? 1.0 : data_->batch.example_weights[i];
+    if (!model_->spec().class_weights.empty()) {
+      weight *= model_->spec().class_weights[static_cast<int>(data_->batch.labels[i])];
+    }
+    weights += weight;
+  }
+  EXPECT_NEAR(out.result.weight_sum, weights, 1e-6);
+}
+
+// One slice of a batch has the same logits as its examples have in another slice, unless statistics
+// are per slice.
+TEST_P(ModelTest, ForwardDoesNotDependOnTheSlice) {
+  const int outputs = OutputCount(model_->spec());
+  std::vector<float> all(19 * outputs), some(9 * outputs);
+  model_->Forward(data_->Input(0, 19), workspace_.get(), all.data());
+  model_->Forward(data_->Input(10, 19), workspace_.get(), some.data());
+  for (int i = 0; i < 9 * outputs; ++i) EXPECT_EQ(some[i], all[10 * outputs + i]);
+}
+
+TEST_P(ModelTest, ThreadsDoNotChangeBits) {
+  const std::vector<int> ends = {0, 5, 10, 14, 19};
+  std::map<int, std::vector<StepOutput>> outputs;
+  for (const int workers : {1, 3}) {
+    WorkerPool pool(workers);
+    std::vector<std::unique_ptr<Workspace>> workspaces;
+    for (int i = 0; i < workers; ++i) {
+      workspaces.push_back(*model_->NewWorkspace(data_->formats, kMaxSlice));
+    }
+    outputs[workers].resize(4);
+    pool.ParallelFor(4, [&](int64_t slice, int worker) {
+      outputs[workers][slice] =
+          RunStep(*model_, data_->Input(ends[slice], ends[slice + 1]), workspaces[worker].get());
+    });
+  }
+  for (int slice = 0; slice < 4; ++slice) {
+    EXPECT_EQ(outputs[1][slice].dense_gradient, outputs[3][slice].dense_gradient);
+    EXPECT_EQ(outputs[1][slice].dlogits, outputs[3][slice].dlogits);
+    EXPECT_EQ(outputs[1][slice].pooled, outputs[3][slice].pooled);
+    EXPECT_EQ(outputs[1][slice].logits, outputs[3][slice].logits);
+    EXPECT_EQ(outputs[1][slice].result.loss_sum, outputs[3][slice].result.loss_sum);
+  }
+}
+
+// Sums of slices that were made elsewhere, added in order, are the same bits.
+TEST_P(ModelTest, MergedGradientsAreSumsOfSlices) {
+  const std::vector<int> ends = {0, 3, 9, 14, 19};
+  std::vector<StepOutput> outputs;
+  std::vector<SliceGradients> slices;
+  for (int s = 0; s < 4; ++s) {
+    outputs.push_back(RunStep(*model_, data_->Input(ends[s], ends[s + 1]), workspace_.get()));
+  }
+  for (int s = 0; s < 4; ++s) {
+    slices.push_back({.begin = ends[s],
+                      .end = ends[s + 1],
+                      .dlogits = outputs[s].dlogits.data(),
+                      .pooled = outputs[s].pooled.data()});
+  }
+  for (size_t t = 0; t < model_->tables().size(); ++t) {
+    const int table = static_cast<int>(t);
+    const std::vector<float> merged = data_->Merge(*model_, table, slices);
+    std::vector<float> sum(merged.size());
+    for (const SliceGradients& slice : slices) {
+      const std::vector<float> part = data_->Merge(*model_, table, std::span(&slice, 1));
+      for (size_t i = 0; i < sum.size(); ++i) sum[i] += part[i];
+    }
+    EXPECT_EQ(merged, sum);
+  }
+}
+
+std::vector<Variation> Variations() {
+  using K = ModelKind;
+  return {
+      {.name = "lr", .kind = K::kLr},
+      {.name = "lr_softmax3", .kind = K::kLr, .loss = Loss::kSoftmax, .classes = 3},
+      {.name = "lr_lists", .kind = K::kLr, .lists = true, .floats = false},
+      {.name = "dnn", .kind = K::kDnn},
+      {.name = "dnn_norm", .kind = K::kDnn, .batch_norm = true},
+      {.name = "dnn_norm_weights", .kind = K::kDnn, .batch_norm = true, .weights = true},
+      {.name = "dnn_dropout", .kind = K::kDnn, .dropout = true},
+      {.name = "dnn_all",
+       .kind = K::kDnn,
+       .loss = Loss::kSoftmax,
+       .classes = 3,
+       .batch_norm = true,
+       .dropout = true,
+       .lists = true,
+       .weights = true},
+      {.name = "dnn_pooled",
+       .kind = K::kDnn,
+       .loss = Loss::kSoftmax,
+       .lists = true,
+       .pooled_layer = true},
+      {.name = "wide_and_deep"},
+      {.name = "wide_and_deep_softmax2", .loss = Loss::kSoftmax, .weights = true},
+      {.name = "wide_and_deep_lists", .lists = true},
+      {.name = "wide_and_deep_square", .loss = Loss::kMeanSquare, .weights = true},
+      {.name = "wide_and_deep_pooled", .loss = Loss::kSoftmax, .lists = true, .pooled_layer = true},
+      {.name = "fm", .kind = K::kFm},
+      {.name = "fm_lists", .kind = K::kFm, .lists = true, .floats = false},
+      {.name = "deepfm", .kind = K::kDeepFm},
+      {.name = "deepfm_square", .kind = K::kDeepFm, .loss = Loss::kMeanSquare, .batch_norm = true},
+      {.name = "dlrm", .kind = K::kDlrm},
+      {.name = "dlrm_softmax3",
+       .kind = K::kDlrm,
+       .loss = Loss::kSoftmax,
+       .classes = 3,
+       .lists = true,
+       .weights = true},
+      {.name = "dlrm_norm_dropout", .kind = K::kDlrm, .batch_norm = true, .dropout = true},
+  };
+}
+
+INSTANTIATE_TEST_SUITE_P(Kinds, ModelTest, testing::ValuesIn(Variations()),
+                         [](const auto& info) { return info.param.name; });
+
+// Bfloat16 computes the same function, roughly.
+TEST(Bfloat16ModelTest, IsCloseToFp32) {
+  for (Variation variation : Variations()) {
+    auto exact = NewModel(SpecOf(variation));
+    variation.precision = Precision::kBf16;
+    auto half = NewModel(SpecOf(variation));
+    ASSERT_TRUE(exact.ok() && half.ok());
+    const RandomBatch data(**exact, 19, kKeys, 5);
+    auto exact_workspace = (*exact)->NewWorkspace(data.formats, kMaxSlice);
+    auto half_workspace = (*half)->NewWorkspace(data.formats, kMaxSlice);
+    if (half_workspace.status().code() == absl::StatusCode::kUnimplemented) GTEST_SKIP();
+    ASSERT_TRUE(half_workspace.ok()) << Message(half_workspace.status());
+    const StepOutput a = RunStep(**exact, data.Input(0, 19), exact_workspace->get());
+    const StepOutput b = RunStep(**half, data.Input(0, 19), half_workspace->get());
+    const auto near = [&](const std::vector<float>& x, const std::vector<float>& y,
+                          const char* what) {
+      double difference = 0, size = 0;
+      for (size_t i = 0; i < x.size(); ++i) {
+        difference += std::pow(x[i] - y[i], 2);
+        size += std::pow(x[i], 2);
+      }
+      EXPECT_LT(std::sqrt(difference), 0.05 * std::sqrt(size) + 1e-6) << variation.name << what;
+    };
+    near(a.logits, b.logits, " logits");
+    near(a.dlogits, b.dlogits, " dlogits");
+    near(a.pooled, b.pooled, " pooled");
+    near(a.dense_gradient, b.dense_gradient, " dense");
+  }
+}
+
+// A plain forward pass of what the variables say, without norm and dropout.
+class PlainForward {
+ public:
+  PlainForward(const Model& model, const RandomBatch& data) : model_(model), data_(data) {}
+
+  std::vector<double> Pooled(int column, int example, int part) const {
+    const int table = model_.table_of(column);
+    const int dim = model_.tables()[table].parts[part].dim;
+    std::vector<double> sum(dim);
+    const float* row = data_.row_pointers[table][data_.index[column][example]];
+    for (int k = 0; k < dim && row != nullptr; ++k) {
+      sum[k] = row[data_.formats[table].part_offset[part] + k];
+    }
+    return sum;
+  }
+  const float* Variable(const std::string& name) const {
+    for (const DenseSpec& variable : model_.dense_variables()) {
+      if (variable.variable == name) return data_.dense.data() + variable.offset;
+    }
+    ADD_FAILURE() << "no variable " << name;
+    return nullptr;
+  }
+  std::vector<double> Linear(const std::string& scope, const std::vector<double>& x,
+                             int outputs) const {
+    const float* weights = Variable(scope + "/weights");
+    const float* biases = Variable(scope + "/biases");
+    std::vector<double> y(biases, biases + outputs);
+    for (size_t i = 0; i < x.size(); ++i) {
+      for (int j = 0; j < outputs; ++j) y[j] += x[i] * weights[i * outputs + j];
+    }
+    return y;
+  }
+  std::vector<double> Hidden(const std::string& scope, const std::vector<double>& x,
+                             int outputs) const {
+    std::vector<double> y = Linear(scope, x, outputs);
+    for (double& value : y) value = std::max(value, 0.0);
+    return y;
+  }
+  std::vector<double> Floats(int example) const {
+    const float* x = data_.batch.dense.data() + example * 3;
+    return {x[0], x[1], x[2]};
+  }
+
+ private:
+  const Model& model_;
+  const RandomBatch& data_;
+};
+
+double Dot(const std::vector<double>& a, const std::vector<double>& b) {
+  double sum = 0;
+  for (size_t i = 0; i < a.size(); ++i) sum += a[i] * b[i];
+  return sum;
+}
+
+// Columns a, b, c with embeddings (part 1 behind wide; part 0 without).
+void ExpectForward(ModelKind kind,
+                   const std::function<double(const PlainForward&, int example)>& logit) {
+  auto model = NewModel(SpecOf({.kind = kind}));
+  ASSERT_TRUE(model.ok());
+  const RandomBatch data(**model, 19, kKeys, 11);
+  auto workspace = (*model)->NewWorkspace(data.formats, kMaxSlice);
+  std::vector<float> logits(19);
+  (*model)->Forward(data.Input(0, 19), workspace->get(), logits.data());
+  for (int i = 0; i < 19; ++i) {
+    EXPECT_NEAR(logits[i], logit(PlainForward(**model, data), i), 1e-4);
+  }
+}
+
+double WideLogit(const PlainForward& plain, int i) {
+  double logit = plain.Linear("wide", plain.Floats(i), 1)[0];
+  for (int c = 0; c < 4; ++c) logit += plain.Pooled(c, i, 0)[0];
+  return logit;
+}
+
+std::vector<double> DeepInput(const PlainForward& plain, int i, int part) {
+  std::vector<double> x = plain.Floats(i);
+  for (int c = 0; c < 3; ++c) {
+    const std::vector<double> embedding = plain.Pooled(c, i, part);
+    x.insert(x.end(), embedding.begin(), embedding.end());
+  }
+  return x;
+}
+
+double DeepLogit(const PlainForward& plain, const std::vector<double>& x) {
+  const std::vector<double> first = plain.Hidden("deep/layer_0", x, 7);
+  return plain.Linear("deep/output", plain.Hidden("deep/layer_1", first, 5), 1)[0];
+}
+
+double FmLogit(const PlainForward& plain, int i) {
+  std::vector<std::vector<double>> vectors;
+  for (int c = 0; c < 3; ++c) vectors.push_back(plain.Pooled(c, i, 1));
+  const float* factors = plain.Variable("fm/factors");
+  for (int f = 0; f < 3; ++f) {
+    std::vector<double>& vector = vectors.emplace_back();
+    for (int k = 0; k < 4; ++k) vector.push_back(plain.Floats(i)[f] * factors[f * 4 + k]);
+  }
+  double logit = 0;
+  for (size_t a = 1; a < vectors.size(); ++a) {
+    for (size_t b = 0; b < a; ++b) logit += Dot(vectors[a], vectors[b]);
+  }
+  return logit;
+}
+
+TEST(ForwardTest, EqualsThePlainFormulas) {
+  ExpectForward(ModelKind::kLr, WideLogit);
+  ExpectForward(ModelKind::kDnn, [](const PlainForward& plain, int i) {
+    return DeepLogit(plain, DeepInput(plain, i, 0));
+  });
+  ExpectForward(ModelKind::kWideAndDeep, [](const PlainForward& plain, int i) {
+    return WideLogit(plain, i) + DeepLogit(plain, DeepInput(plain, i, 1));
+  });
+  ExpectForward(ModelKind::kFm, [](const PlainForward& plain, int i) {
+    return WideLogit(plain, i) + FmLogit(plain, i);
+  });
+  ExpectForward(ModelKind::kDeepFm, [](const PlainForward& plain, int i) {
+    return WideLogit(plain, i) + DeepLogit(plain, DeepInput(plain, i, 1)) + FmLogit(plain, i);
+  });
+  ExpectForward(ModelKind::kDlrm, [](const PlainForward& plain, int i) {
+    std::vector<std::vector<double>> vectors;
+    vectors.push_back(
+        plain.Hidden("bottom/layer_1", plain.Hidden("bottom/layer_0", plain.Floats(i), 6), 4));
+    for (int c = 0; c < 3; ++c) vectors.push_back(plain.Pooled(c, i, 0));
+    std::vector<double> x = vectors[0];
+    for (size_t a = 1; a < vectors.size(); ++a) {
+      for (size_t b = 0; b < a; ++b) x.push_back(Dot(vectors[a], vectors[b]));
+    }
+    return DeepLogit(plain, x);
+  });
+}
+
+std::vector<std::string> Names(const Model& model) {
+  std::vector<std::string> names;
+  for (const DenseSpec& variable : model.dense_variables()) {
+    names.push_back(variable.variable + ToString(variable.shape));
+  }
+  for (const TableSpec& table : model.tables()) {
+    for (const RowPart& part : table.parts) {
+      names.push_back(part.variable + "(" + std::to_string(part.dim) + ")");
+    }
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+TEST(NamesTest, OfModelFiles) {
+  auto model = NewModel(SpecOf({.batch_norm = true}));
+  ASSERT_TRUE(model.ok());
+  EXPECT_EQ(Names(**model), (std::vector<std::string>{"deep/layer_0/biases[7]",
+                                                      "deep/layer_0/moving_mean[7]",
+                                                      "deep/layer_0/moving_variance[7]",
+                                                      "deep/layer_0/scale[7]",
+                                                      "deep/layer_0/shift[7]",
+                                                      "deep/layer_0/weights[15,7]",
+                                                      "deep/layer_1/biases[5]",
+                                                      "deep/layer_1/moving_mean[5]",
+                                                      "deep/layer_1/moving_variance[5]",
+                                                      "deep/layer_1/scale[5]",
+                                                      "deep/layer_1/shift[5]",
+                                                      "deep/layer_1/weights[7,5]",
+                                                      "deep/output/biases[1]",
+                                                      "deep/output/weights[5,1]",
+                                                      "tables/t/embedding(4)",
+                                                      "tables/t/wide(1)",
+                                                      "tables/u/embedding(4)",
+                                                      "tables/u/wide(1)",
+                                                      "wide/biases[1]",
+                                                      "wide/weights[3,1]"}));
+}
+
+TEST(NamesTest, Of2018) {
+  ModelSpec spec = SpecOf({.loss = Loss::kSoftmax});
+  spec.naming = Naming::kDense2018;
+  spec.input.features.resize(1);
+  spec.deep.hidden = {8, 4, 2};
+  auto dense = NewModel(spec);
+  ASSERT_TRUE(dense.ok());
+  EXPECT_EQ(Names(**dense),
+            (std::vector<std::string>{
+                "input_layer/biases[8]", "input_layer/weights[3,8]", "layer_0/biases[4]",
+                "layer_0/weights[8,4]", "layer_1/biases[2]", "layer_1/weights[4,2]", "lr/biases[2]",
+                "lr/weights[3,2]", "output_layer/biases[2]", "output_layer/weights[2,2]"}));
+
+  spec = SpecOf({.loss = Loss::kSoftmax, .lists = true, .pooled_layer = true});
+  spec.naming = Naming::kSparse2018;
+  auto sparse = NewModel(spec);
+  ASSERT_TRUE(sparse.ok());
+  EXPECT_EQ(Names(**sparse),
+            (std::vector<std::string>{
+                "input/biases[4]", "input/weights(4)", "layer0/biases[7]", "layer0/weights[4,7]",
+                "layer1/biases[5]", "layer1/weights[7,5]", "logistic_regression/biases[2]",
+                "logistic_regression/weights(2)", "output/biases[2]", "output/weights[5,2]"}));
+}
+
+TEST(PredictionsTest, AreProbabilities) {
+  ModelSpec spec;
+  std::vector<float> out;
+  ToPredictions(spec, std::vector<float>{0.0f, 100.0f, -100.0f, 2.0f}, &out);
+  EXPECT_EQ(out[0], 0.5f);
+  EXPECT_EQ(out[1], 1.0f);
+  EXPECT_GE(out[2], 0.0f);
+  EXPECT_FLOAT_EQ(out[3], 1 / (1 + std::exp(-2.0f)));
+  spec.loss = Loss::kSoftmax;
+  ToPredictions(spec, std::vector<float>{0.0f, 2.0f, 30.0f, 0.0f}, &out);
+  ASSERT_EQ(out.size(), 2u);
+  EXPECT_FLOAT_EQ(out[0], 1 / (1 + std::exp(-2.0f)));
+  EXPECT_FLOAT_EQ(out[1], std::exp(-30.0f));
+  spec.classes = 3;
+  ToPredictions(spec, std::vector<float>{1.0f, 1.0f, 1.0f}, &out);
+  EXPECT_EQ(out, std::vector<float>(3, 1.0f / 3));
+  spec.loss = Loss::kMeanSquare;
+  ToPredictions(spec, std::vector<float>{1.0f, -4.0f}, &out);
+  EXPECT_EQ(out, (std::vector<float>{1.0f, -4.0f}));
+}
+
+TEST(NewModelTest, RefusesWhatDoesNotFit) {
+  ModelSpec spec = SpecOf({.loss = Loss::kSoftmax});
+  spec.pooled_first_layer = true;
+  EXPECT_FALSE(NewModel(spec).ok());
+  spec = SpecOf({.kind = ModelKind::kFm, .loss = Loss::kSoftmax});
+  EXPECT_FALSE(NewModel(spec).ok());
+}
+
+}  // namespace
+}  // namespace capstan
