@@ -1,0 +1,57 @@
+// The parts of `capstan inspect`: for each kind of file a description as JSON, and that description
+// as text. Only src/cli/inspect*.cc include this.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/file_system.h"
+#include "base/status.h"
+#include "cli/inspect.h"
+
+namespace capstan {
+
+using Json = nlohmann::ordered_json;
+
+StatusOr<Json> DescribeRecords(FileSystem& fs, const std::string& path,
+                               const InspectOptions& options);
+std::string PrintRecords(const Json& records);
+
+StatusOr<Json> DescribeBundle(FileSystem& fs, const std::string& prefix,
+                              const InspectOptions& options);
+std::string PrintBundle(const Json& bundle);
+
+StatusOr<Json> DescribeCheckpointFolder(FileSystem& fs, const std::string& folder,
+                                        const InspectOptions& options);
+std::string PrintCheckpointFolder(const Json& folder);
+
+StatusOr<Json> DescribeSavedModel(FileSystem& fs, const std::string& folder,
+                                  const InspectOptions& options);
+std::string PrintSavedModel(const Json& model);
+
+StatusOr<Json> DescribeMetaGraphFile(FileSystem& fs, const std::string& path);
+std::string PrintMetaGraphFile(const Json& meta_graph);
+
+StatusOr<Json> DescribeEvents(FileSystem& fs, const std::string& path);
+std::string PrintEvents(const Json& events);
+
+// Digests, as the header of Inspect says.
+StatusOr<std::string> DigestRecords(FileSystem& fs, const std::string& path);
+StatusOr<std::string> DigestSavedModel(FileSystem& fs, const std::string& folder);
+
+// Columns side by side, two spaces between, each line indented by two. All rows have as many cells.
+std::string AlignColumns(const std::vector<std::vector<std::string>>& rows);
+// "1,234,567"
+std::string WithCommas(uint64_t number);
+// Numbers with up to six digits, as people write them.
+std::string ShortNumber(double number);
+// Printable bytes as they are, others as \xNN; cut behind `max_bytes`.
+std::string Printable(std::string_view bytes, size_t max_bytes = 60);
+// A number JSON can say, else its name as a string ("nan", "inf", "-inf").
+Json JsonNumber(double number);
+// Bytes that are UTF-8 as they are, others escaped as Printable does.
+std::string JsonText(std::string_view bytes);
+
+}  // namespace capstan
