@@ -163,6 +163,8 @@ bool FlagSet::Given(const std::string& name) const {
   return false;
 }
 
+const std::string& FlagSet::command() const { return rep_->command; }
+
 std::string FlagSet::Help() const {
   std::string text = fmt::format("capstan {}: {}\n\nusage: capstan {} [--flag=value …]{}\n",
                                  rep_->command, rep_->summary, rep_->command,

@@ -34,6 +34,7 @@ class FlagSet {
   bool help_asked() const;
   bool Given(const std::string& name) const;
 
+  const std::string& command() const;
   std::string Help() const;
   std::string Markdown() const;
 

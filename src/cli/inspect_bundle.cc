@@ -205,7 +205,8 @@ StatusOr<Json> DescribeCheckpointFolder(FileSystem& fs, const std::string& folde
 }
 
 std::string PrintCheckpointFolder(const Json& folder) {
-  std::string text = fmt::format("{} checkpoints\n", folder["all"].size());
+  std::string text =
+      fmt::format("{} checkpoint{}\n", folder["all"].size(), folder["all"].size() == 1 ? "" : "s");
   for (const Json& checkpoint : folder["all"]) {
     text += "  " + checkpoint["name"].get<std::string>();
     text += checkpoint["exists"].get<bool>() ? "\n" : " (its files are gone)\n";

@@ -6,7 +6,8 @@
 
 namespace capstan {
 namespace {
-// Floats of the dense gradient that one task adds up: small enough to share out, large enough to stream.
+// Floats of the dense gradient that one task adds up: small enough to share out, large enough to
+// stream.
 constexpr int64_t kDenseRange = 16384;
 }  // namespace
 
@@ -66,8 +67,8 @@ StatusOr<StepResult> Trainer::Step(int64_t step, const Batch& batch) {
   gradients.dense = dense_gradient_;
   gradients.scale = total.weight_sum > 0 ? static_cast<float>(1.0 / total.weight_sum) : 0.0f;
   const float factor = FactorAt(model_->spec().schedule, step - 1);
-  RETURN_IF_ERROR(parameters_->Push(
-      {.step = step, .wide_factor = factor, .deep_factor = factor}, gradients));
+  RETURN_IF_ERROR(
+      parameters_->Push({.step = step, .wide_factor = factor, .deep_factor = factor}, gradients));
   return StepResult{
       .loss = total.weight_sum > 0 ? total.loss_sum / total.weight_sum : 0.0,
       .logits = std::span<const float>(logits_).first(static_cast<size_t>(batch.size) * outputs_)};
@@ -127,8 +128,8 @@ void Trainer::MergeGradients(const Batch& batch) {
       int dim = 0;
       for (const RowPart& part : model_->tables()[table].parts) dim += part.dim;
       row_gradients_[table].resize(distinct * dim);
-      MergeRowGradients(*model_, table, batch, rows_, slice_gradients_, distinct,
-                        &scratch_[worker], row_gradients_[table]);
+      MergeRowGradients(*model_, table, batch, rows_, slice_gradients_, distinct, &scratch_[worker],
+                        row_gradients_[table]);
       return;
     }
     const int64_t begin = (task - tables) * kDenseRange;

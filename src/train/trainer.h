@@ -1,5 +1,5 @@
-// One training step after another: batch → keys → Pull → slices → gradients → Push. The same loop for one
-// process and for a cluster: only the Parameters differ.
+// One training step after another: batch → keys → Pull → slices → gradients → Push. The same loop
+// for one process and for a cluster: only the Parameters differ.
 #pragma once
 
 #include <cstdint>
@@ -18,20 +18,22 @@
 namespace capstan {
 
 struct StepResult {
-  double loss = 0;                // mean over the batch, without regularisation
-  std::span<const float> logits;  // [batch, OutputCount], before the update; valid until the next step
+  double loss = 0;  // mean over the batch, without regularisation
+  std::span<const float>
+      logits;  // [batch, OutputCount], before the update; valid until the next step
 };
 
-// Deterministic: the same batches give the same bits for any number of workers, because a batch is cut
-// into a fixed number of slices whose gradients are added in order.
+// Deterministic: the same batches give the same bits for any number of workers, because a batch is
+// cut into a fixed number of slices whose gradients are added in order.
 class Trainer {
  public:
-  // `model`, `parameters` and `pool` must outlive the trainer. `slices` > 0 per batch; `max_batch` is the
-  // largest batch that will come.
+  // `model`, `parameters` and `pool` must outlive the trainer. `slices` > 0 per batch; `max_batch`
+  // is the largest batch that will come.
   static StatusOr<std::unique_ptr<Trainer>> Create(const Model* model, Parameters* parameters,
                                                    WorkerPool* pool, int slices, int max_batch);
 
-  // The step's number, from 1. An error when the loss is not a finite number: nothing is updated then.
+  // The step's number, from 1. An error when the loss is not a finite number: nothing is updated
+  // then.
   StatusOr<StepResult> Step(int64_t step, const Batch& batch);
 
  private:

@@ -12,8 +12,9 @@
 
 namespace capstan {
 
-// Keys are numbered in the order of their first appearance: columns of the table in feature order, values
-// in example order. Memory is kept from batch to batch. One builder, one thread (the pool helps).
+// Keys are numbered in the order of their first appearance: columns of the table in feature order,
+// values in example order. Memory is kept from batch to batch. One builder, one thread (the pool
+// helps).
 class UniqueKeys {
  public:
   explicit UniqueKeys(const Model& model);

@@ -1,0 +1,102 @@
+// capstan: see README.md. This file only chooses the command.
+#include <cstdio>
+#include <string>
+#include <string_view>
+
+#include "base/exit_code.h"
+#include "base/nearest.h"
+#include "cli/commands.h"
+#include "cli/flags.h"
+
+namespace capstan {
+namespace {
+
+// What `capstan manual` calls each command with.
+constexpr char kMarkdownFlag[] = "--help_markdown";
+
+struct Command {
+  const char* name;
+  const char* summary;
+  int (*run)(const Args& args);
+};
+constexpr Command kCommands[] = {
+    {"train", "trains a model: records in; checkpoints, events and a SavedModel out", TrainCommand},
+    {"evaluate", "metrics of a checkpoint or SavedModel on files", EvaluateCommand},
+    {"predict", "predictions of a checkpoint or SavedModel for the records of files",
+     PredictCommand},
+    {"export", "checkpoint to SavedModel", ExportCommand},
+    // {"inspect", "what is in a TFRecord, checkpoint, SavedModel or event file", InspectCommand},
+    // {"synth", "generates data with a known best possible AUC", SynthCommand},
+};
+
+std::string Usage() {
+  std::string text = "usage: capstan COMMAND [--flag=value …]\n\ncommands:\n";
+  for (const Command& command : kCommands) {
+    text += fmt::format("  {:<10} {}\n", command.name, command.summary);
+  }
+  return text + "\n`capstan COMMAND --help` lists the flags of a command.\n";
+}
+
+int Run(int argc, char** argv) {
+  const Args words(argv + 1, argv + argc);
+  if (words.empty()) {
+    std::fputs(Usage().c_str(), stderr);
+    return kExitUsage;
+  }
+  if (words[0] == "--help" || words[0] == "-h" || words[0] == "help") {
+    std::fputs(Usage().c_str(), stdout);
+    return kExitOk;
+  }
+  if (words[0] == "--version") {
+    std::puts("capstan " CAPSTAN_VERSION);
+    return kExitOk;
+  }
+  if (words[0] == "manual") {  // docs/flags.md
+    std::puts("# Flags\n\nMade by `capstan manual` from the declarations in `src/cli/`.\n");
+    for (const Command& command : kCommands) command.run({kMarkdownFlag});
+    return kExitOk;
+  }
+  std::vector<std::string> names;
+  for (const Command& command : kCommands) {
+    if (words[0] == command.name) return command.run(Args(words.begin() + 1, words.end()));
+    names.emplace_back(command.name);
+  }
+  return FailUsage("", Error("unknown command '{}'{}; `capstan --help` lists all", words[0],
+                             NearestHint(words[0], names)));
+}
+
+}  // namespace
+
+int Fail(const std::string& command, const Status& status) {
+  std::fprintf(stderr, "capstan%s%s: %s\n", command.empty() ? "" : " ", command.c_str(),
+               Message(status).c_str());
+  return kExitFailure;
+}
+
+int FailUsage(const std::string& command, const Status& status) {
+  Fail(command, status);
+  return kExitUsage;
+}
+
+bool ParseFlags(FlagSet* flags, const Args& args, int* exit_code) {
+  if (args == Args{kMarkdownFlag}) {
+    std::fputs(flags->Markdown().c_str(), stdout);
+    *exit_code = kExitOk;
+    return false;
+  }
+  const Status status = flags->Parse(args);
+  if (!status.ok()) {
+    *exit_code = FailUsage(flags->command(), status);
+    return false;
+  }
+  if (flags->help_asked()) {
+    std::fputs(flags->Help().c_str(), stdout);
+    *exit_code = kExitOk;
+    return false;
+  }
+  return true;
+}
+
+}  // namespace capstan
+
+int main(int argc, char** argv) { return capstan::Run(argc, argv); }
