@@ -15,7 +15,7 @@ folder=demo
 rm -rf "$folder"
 mkdir "$folder"
 run build/capstan synth --kind=clicks --rows="$rows" --files=4 --seed=1 --output="$folder/train"
-run build/capstan synth --kind=clicks --rows=$((rows / 10)) --seed=2 --output="$folder/valid"
+run build/capstan synth --kind=clicks --first_row="$rows" --rows=$((rows / 10)) --seed=1 --output="$folder/valid"
 run build/capstan train --model_file=examples/clicks/model.yaml --train_files="$folder/train-*.tfrecord" \
   --validation_files="$folder/valid-*.tfrecord" --checkpoint_path="$folder/ck" --output_path="$folder/events" \
   --model_path="$folder/export"

@@ -25,8 +25,8 @@ constexpr Command kCommands[] = {
     {"predict", "predictions of a checkpoint or SavedModel for the records of files",
      PredictCommand},
     {"export", "checkpoint to SavedModel", ExportCommand},
-    // {"inspect", "what is in a TFRecord, checkpoint, SavedModel or event file", InspectCommand},
-    // {"synth", "generates data with a known best possible AUC", SynthCommand},
+    {"inspect", "what is in a TFRecord, checkpoint, SavedModel or event file", InspectCommand},
+    {"synth", "generates data with a known best possible AUC", SynthCommand},
 };
 
 std::string Usage() {
