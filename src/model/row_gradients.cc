@@ -9,64 +9,54 @@
 namespace capstan {
 namespace {
 
-constexpr uint32_t kNone = ~0u;
-
 // The sums of one table while slices pass. A row's first slice is summed in `out` itself; of later
-// slices there is a sum beside it, which joins when another slice comes: so each slice is a sum of
-// its own.
+// slices there is a sum in the scratch memory, which joins when another slice comes: so each slice
+// is a sum of its own.
 class SliceSums {
  public:
   SliceSums(int dim, int64_t rows, std::vector<float>* scratch, std::span<float> out)
-      : dim_(dim),
-        out_(out.data()),
-        scratch_(scratch),
-        slice_of_(rows, kNone),
-        spare_(rows, kNone) {
+      : dim_(dim), sums_{out.data(), nullptr}, states_(rows, kUnseen) {
     std::fill(out.begin(), out.end(), 0.0f);
-    scratch_->clear();
+    if (scratch->size() < out.size()) scratch->resize(out.size());
+    sums_[1] = scratch->data();
   }
 
   void BeginSlice(uint32_t slice) { slice_ = slice; }
 
-  // Where gradients of `row` are added in this slice. Holds until the next call.
-  // Pointers into the scratch memory would move as it grows: see Resolve.
-  int64_t Place(uint32_t row) {
-    if (slice_of_[row] != slice_) Enter(row);
-    return spare_[row] == kNone ? static_cast<int64_t>(row) * dim_
-                                : -1 - static_cast<int64_t>(spare_[row]) * dim_;
-  }
-  float* Resolve(int64_t place) {
-    return place >= 0 ? out_ + place : scratch_->data() + (-1 - place);
+  // Where gradients of `row` are added in this slice.
+  float* Target(uint32_t row) {
+    if (states_[row] >> 1 != slice_) [[unlikely]] {
+      Enter(row);
+    }
+    return sums_[states_[row] & 1] + static_cast<int64_t>(row) * dim_;
   }
 
   void Finish() {
-    for (size_t row = 0; row < spare_.size(); ++row) {
-      if (spare_[row] != kNone) Join(static_cast<uint32_t>(row));
+    for (size_t row = 0; row < states_.size(); ++row) {
+      if (states_[row] != kUnseen && states_[row] & 1) Join(static_cast<uint32_t>(row));
     }
   }
 
  private:
+  static constexpr uint32_t kUnseen = ~0u;
+
   void Join(uint32_t row) {
-    AddTo(scratch_->data() + static_cast<int64_t>(spare_[row]) * dim_, dim_,
-          out_ + static_cast<int64_t>(row) * dim_);
+    const int64_t at = static_cast<int64_t>(row) * dim_;
+    AddTo(sums_[1] + at, dim_, sums_[0] + at);
   }
   void Enter(uint32_t row) {
-    if (slice_of_[row] != kNone) {
-      if (spare_[row] == kNone) {
-        spare_[row] = static_cast<uint32_t>(scratch_->size() / dim_);
-        scratch_->resize(scratch_->size() + dim_, 0.0f);
-      } else {
-        Join(row);
-        std::fill_n(scratch_->data() + static_cast<int64_t>(spare_[row]) * dim_, dim_, 0.0f);
-      }
+    const bool seen = states_[row] != kUnseen;
+    if (seen) {
+      if (states_[row] & 1) Join(row);
+      std::fill_n(sums_[1] + static_cast<int64_t>(row) * dim_, dim_, 0.0f);
     }
-    slice_of_[row] = slice_;
+    states_[row] = slice_ << 1 | static_cast<uint32_t>(seen);
   }
 
   const int dim_;
-  float* const out_;
-  std::vector<float>* const scratch_;
-  std::vector<uint32_t> slice_of_, spare_;
+  float* sums_[2];  // out, scratch
+  // By row: the slice that added last, shifted left, and which of the sums it adds to.
+  std::vector<uint32_t> states_;
   uint32_t slice_ = 0;
 };
 
@@ -85,7 +75,7 @@ struct Column {
 // A part's pending additions.
 struct Additions {
   int offset = 0, dim = 0;  // in a gradient row
-  std::vector<int64_t> places;
+  std::vector<float*> targets;
   std::vector<const float*> sources;
   std::vector<float> coefficients;
   bool scaled = false;
@@ -109,7 +99,8 @@ class TableMerge {
   }
   void BeginColumn(const SliceGradients& slice, Column* column);
   void AddExample(const SliceGradients& slice, int example, const Column& column);
-  void AddPart(int part, int64_t place, const float* source, const Column& column, uint32_t value);
+  void AddPart(int part, float* target, const float* source, const Column& column, uint32_t value);
+  void AddPlainColumn(const SliceGradients& slice, const Column& column);
   void Flush();
 
   const Model& model_;
@@ -168,6 +159,10 @@ void TableMerge::AddSlice(uint32_t number, const SliceGradients& slice) {
     BeginColumn(slice, &column);
     scaled |= column.scaled;
   }
+  // One value per example, as most tables have them: no lists of pointers to sources.
+  if (columns_.size() == 1 && columns_[0].keys->offsets.empty() && !scaled) {
+    return AddPlainColumn(slice, columns_[0]);
+  }
   for (Additions& part : parts_) part.scaled = scaled;
   for (int example = slice.begin; example < slice.end; ++example) {
     for (const Column& column : columns_) AddExample(slice, example, column);
@@ -183,32 +178,47 @@ void TableMerge::AddExample(const SliceGradients& slice, int example, const Colu
   const float* dlogits = slice.dlogits + local * outputs_;
   const float* pooled = slice.pooled + local * pooled_width_ + column.pooled_offset;
   for (uint32_t value = first; value < last; ++value) {
-    const int64_t place = sums_.Place(column.index[value]);
-    if (column.wide_part >= 0) AddPart(column.wide_part, place, dlogits, column, value);
-    if (column.embedding_part >= 0) AddPart(column.embedding_part, place, pooled, column, value);
+    float* target = sums_.Target(column.index[value]);
+    if (column.wide_part >= 0) AddPart(column.wide_part, target, dlogits, column, value);
+    if (column.embedding_part >= 0) AddPart(column.embedding_part, target, pooled, column, value);
   }
 }
 
-void TableMerge::AddPart(int number, int64_t place, const float* source, const Column& column,
+void TableMerge::AddPart(int number, float* target, const float* source, const Column& column,
                          uint32_t value) {
   Additions& part = parts_[number];
-  part.places.push_back(place);
+  part.targets.push_back(target + part.offset);
   part.sources.push_back(source);
   if (part.scaled) {
     part.coefficients.push_back(column.scaled ? column.coefficients[value - column.first_value]
                                               : 1.0f);
   }
-  if (part.places.size() == kChunk) Flush();
+  if (part.targets.size() == kChunk) Flush();
 }
 
 void TableMerge::Flush() {
   for (Additions& part : parts_) {
-    targets_.clear();
-    for (const int64_t place : part.places) targets_.push_back(sums_.Resolve(place) + part.offset);
-    AddToRows(targets_, part.sources, part.coefficients, part.dim);
-    part.places.clear();
+    AddToRows(part.targets, part.sources, part.coefficients, part.dim);
+    part.targets.clear();
     part.sources.clear();
     part.coefficients.clear();
+  }
+}
+
+void TableMerge::AddPlainColumn(const SliceGradients& slice, const Column& column) {
+  targets_.resize(slice.end - slice.begin);
+  const uint32_t* index = column.index + slice.begin;
+  for (size_t i = 0; i < targets_.size(); ++i) targets_[i] = sums_.Target(index[i]);
+  int at = 0;
+  const auto add = [&](int number, const float* source, int stride) {
+    const Additions& part = parts_[number];
+    for (float*& target : targets_) target += part.offset - at;
+    at = part.offset;
+    AddMatrixToRows(targets_, source, stride, part.dim);
+  };
+  if (column.wide_part >= 0) add(column.wide_part, slice.dlogits, outputs_);
+  if (column.embedding_part >= 0) {
+    add(column.embedding_part, slice.pooled + column.pooled_offset, pooled_width_);
   }
 }
 

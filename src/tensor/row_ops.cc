@@ -104,31 +104,43 @@ void PoolRowsLoop(const RowReader& reader, const uint32_t* offsets, const float*
   }
 }
 
+// kDim > 0: known when compiled.
 template <int kDim>
-HWY_INLINE void AddSources(std::span<float* const> targets, std::span<const float* const> sources,
-                           int dim) {
+HWY_INLINE void AddMatrix(std::span<float* const> targets, const float* source, int stride,
+                          int dim) {
   if (kDim > 0) dim = kDim;
-  for (size_t i = 0; i < targets.size(); ++i) {
+  for (size_t i = 0; i < targets.size(); ++i, source += stride) {
     float* target = targets[i];
-    const float* source = sources[i];
     ForEach(dim, [&](auto d, size_t k) HWY_ATTR {
       hn::StoreU(hn::Add(hn::LoadU(d, target + k), hn::LoadU(d, source + k)), d, target + k);
     });
   }
 }
 
+void AddMatrixLoop(std::span<float* const> targets, const float* source, int stride, int dim) {
+  switch (dim) {
+    case 1:
+      return AddMatrix<1>(targets, source, stride, dim);
+    case 16:
+      return AddMatrix<16>(targets, source, stride, dim);
+    case 32:
+      return AddMatrix<32>(targets, source, stride, dim);
+    default:
+      return AddMatrix<0>(targets, source, stride, dim);
+  }
+}
+
+HWY_INLINE void AddToLoop(const float* x, int count, float* y) {
+  ForEach(count, [&](auto d, size_t k) HWY_ATTR {
+    hn::StoreU(hn::Add(hn::LoadU(d, y + k), hn::LoadU(d, x + k)), d, y + k);
+  });
+}
+
 void AddToRowsLoop(std::span<float* const> targets, std::span<const float* const> sources,
                    std::span<const float> coefficients, int dim) {
   if (coefficients.empty()) {
-    switch (dim) {
-      case 1:
-        for (size_t i = 0; i < targets.size(); ++i) *targets[i] += *sources[i];
-        return;
-      case 16:
-        return AddSources<16>(targets, sources, dim);
-      default:
-        return AddSources<0>(targets, sources, dim);
-    }
+    for (size_t i = 0; i < targets.size(); ++i) AddToLoop(sources[i], dim, targets[i]);
+    return;
   }
   for (size_t i = 0; i < targets.size(); ++i) {
     float* target = targets[i];
@@ -155,6 +167,7 @@ HWY_EXPORT(GatherBfloat16);
 HWY_EXPORT(AddRowsLoop);
 HWY_EXPORT(PoolRowsLoop);
 HWY_EXPORT(AddToRowsLoop);
+HWY_EXPORT(AddMatrixLoop);
 
 void GatherRows(const RowReader& reader, int count, float* out, int stride) {
   HWY_DYNAMIC_DISPATCH(GatherFloat)(reader, count, out, stride);
@@ -172,6 +185,10 @@ void PoolRows(const RowReader& reader, const uint32_t* offsets, const float* coe
 void AddToRows(std::span<float* const> targets, std::span<const float* const> sources,
                std::span<const float> coefficients, int dim) {
   HWY_DYNAMIC_DISPATCH(AddToRowsLoop)(targets, sources, coefficients, dim);
+}
+
+void AddMatrixToRows(std::span<float* const> targets, const float* source, int stride, int dim) {
+  HWY_DYNAMIC_DISPATCH(AddMatrixLoop)(targets, source, stride, dim);
 }
 
 }  // namespace capstan

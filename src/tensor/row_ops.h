@@ -35,4 +35,7 @@ void PoolRows(const RowReader& reader, const uint32_t* offsets, const float* coe
 void AddToRows(std::span<float* const> targets, std::span<const float* const> sources,
                std::span<const float> coefficients, int dim);
 
+// targets[i][0:dim] += source[i, 0:dim], in ascending order of i, for rows of `stride` floats.
+void AddMatrixToRows(std::span<float* const> targets, const float* source, int stride, int dim);
+
 }  // namespace capstan

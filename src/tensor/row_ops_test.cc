@@ -106,6 +106,9 @@ TEST(RowOpsTest, AddsIntoRowsInOrder) {
       AddToRows(targets, sources, {}, dim);
       AddToRows(scaled_targets, sources, coefficients, dim);
       EXPECT_EQ(out, expected) << target;
+      std::fill(out.begin(), out.end(), 0.0f);
+      AddMatrixToRows(targets, source.data(), dim, dim);
+      EXPECT_EQ(out, expected) << target;
       for (int k = 0; k < 3 * dim; ++k) EXPECT_NEAR(scaled[k], expected_scaled[k], 1e-4) << target;
     }
   });
