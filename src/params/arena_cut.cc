@@ -30,15 +30,24 @@ bool ArenaCut::NeedsCopy(uint32_t row) const {
 
 void ArenaCut::Preserve(std::span<const uint32_t> rows) {
   size_t at = 0;
+  bool stalled = false;
   for (;;) {
     while (at < rows.size() && !NeedsCopy(rows[at])) ++at;
     if (at == rows.size() || buffer_->finished()) return;
     const uint64_t seen = buffer_->progress();
+    Outcome outcome = Outcome::kDone;
     {
       MutexLock lock(&mutex_);
-      while (at < rows.size() && (!NeedsCopy(rows[at]) || Copy(rows[at]))) ++at;
+      while (at < rows.size()) {
+        if (NeedsCopy(rows[at])) outcome = Copy(rows[at]);
+        if (outcome != Outcome::kDone) break;
+        ++at;
+      }
     }
-    if (at < rows.size() && !buffer_->finished()) buffer_->WaitPast(seen);
+    if (outcome == Outcome::kDone || buffer_->finished()) continue;
+    if (outcome == Outcome::kFull && !stalled) buffer_->CountStall();
+    stalled = stalled || outcome == Outcome::kFull;
+    buffer_->WaitPast(seen);
   }
 }
 
@@ -48,11 +57,13 @@ ArenaCut::SlotHeader* ArenaCut::Slot(uint32_t slot) const {
                                        slot % kSlabSlots * slot_bytes);
 }
 
-// False when the buffer is full.
-bool ArenaCut::Copy(uint32_t row) {
+ArenaCut::Outcome ArenaCut::Copy(uint32_t row) {
+  if (row < claimed_) return Outcome::kBeingRead;
   const size_t slot_bytes = sizeof(SlotHeader) + row_bytes_;
   if (free_slot_ == kNoSlot) {
-    if (!buffer_->Take(static_cast<int64_t>(kSlabSlots * slot_bytes))) return false;
+    if (!buffer_->Take(static_cast<int64_t>(kSlabSlots * slot_bytes))) {
+      return Outcome::kFull;
+    }
     const uint32_t first = static_cast<uint32_t>(slabs_.size()) * kSlabSlots;
     slabs_.emplace_back(new char[kSlabSlots * slot_bytes]);
     for (uint32_t slot = first + kSlabSlots; slot-- > first;) {
@@ -68,46 +79,49 @@ bool ArenaCut::Copy(uint32_t row) {
   first_slot_[row / kChunkRows] = slot;
   std::memcpy(header + 1, Address(row), row_bytes_);
   preserved_[row / 64].fetch_or(uint64_t{1} << (row % 64), std::memory_order_relaxed);
-  return true;
+  return Outcome::kDone;
 }
 
 int64_t ArenaCut::ReadChunk(char* out) {
   const uint32_t begin = position_.load(std::memory_order_relaxed);
   const uint32_t end =
       static_cast<uint32_t>(std::min<uint64_t>(limit_, uint64_t{begin} + kChunkRows));
-  int64_t given_bytes = 0;
+  if (begin == end) return 0;
   {
     MutexLock lock(&mutex_);
-    for (uint32_t row = begin; row < end; ++row) {
-      const uint64_t word = preserved_[row / 64].load(std::memory_order_relaxed);
-      if (((word >> (row % 64)) & 1) != 0) continue;
-      std::memcpy(out + (row - begin) * row_bytes_, Address(row), row_bytes_);
-    }
-    if (begin < end) {
-      uint32_t* const first = &first_slot_[begin / kChunkRows];
-      while (*first != kNoSlot) {
-        const uint32_t slot = *first;
-        SlotHeader* const header = Slot(slot);
-        std::memcpy(out + (header->row - begin) * row_bytes_, header + 1, row_bytes_);
-        *first = header->next;
-        header->next = free_slot_;
-        free_slot_ = slot;
-      }
-    }
-    position_.store(end, std::memory_order_release);
-    if (end == limit_) given_bytes = ReleaseSlabs();
+    claimed_ = end;  // from here on nobody preserves or changes these rows
+    TakePreserved(begin, out);
   }
-  buffer_->Give(given_bytes);
+  for (uint32_t row = begin; row < end; ++row) {
+    const uint64_t word = preserved_[row / 64].load(std::memory_order_relaxed);
+    if (((word >> (row % 64)) & 1) != 0) continue;
+    std::memcpy(out + (row - begin) * row_bytes_, Address(row), row_bytes_);
+  }
+  position_.store(end, std::memory_order_release);
+  if (end == limit_) ReleaseSlabs();
   buffer_->Progress();
   return end - begin;
 }
 
-int64_t ArenaCut::ReleaseSlabs() {
-  const int64_t bytes =
-      static_cast<int64_t>(slabs_.size() * kSlabSlots * (sizeof(SlotHeader) + row_bytes_));
+// Copies the preserved rows of the chunk at `begin` and makes their slots free.
+void ArenaCut::TakePreserved(uint32_t begin, char* out) {
+  uint32_t& first = first_slot_[begin / kChunkRows];
+  while (first != kNoSlot) {
+    const uint32_t slot = first;
+    SlotHeader* const header = Slot(slot);
+    std::memcpy(out + (header->row - begin) * row_bytes_, header + 1, row_bytes_);
+    first = header->next;
+    header->next = free_slot_;
+    free_slot_ = slot;
+  }
+}
+
+void ArenaCut::ReleaseSlabs() {
+  MutexLock lock(&mutex_);
+  buffer_->Give(
+      static_cast<int64_t>(slabs_.size() * kSlabSlots * (sizeof(SlotHeader) + row_bytes_)));
   slabs_.clear();
   free_slot_ = kNoSlot;
-  return bytes;
 }
 
 }  // namespace capstan

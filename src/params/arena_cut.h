@@ -31,7 +31,7 @@ class ArenaCut {
   ArenaCut& operator=(const ArenaCut&) = delete;
 
   // Whoever changes rows, before the change; several threads at once. Waits while the buffer is
-  // full and the reader has not passed.
+  // full and the reader has not passed (a stall), and for the chunk that is just being read.
   void Preserve(std::span<const uint32_t> rows) EXCLUDES(mutex_);
   void Preserve(uint32_t row) { Preserve({&row, 1}); }
 
@@ -49,10 +49,13 @@ class ArenaCut {
     uint32_t row;
   };
 
+  enum class Outcome { kDone, kFull, kBeingRead };
+
   bool NeedsCopy(uint32_t row) const;
-  bool Copy(uint32_t row) REQUIRES(mutex_);
+  Outcome Copy(uint32_t row) REQUIRES(mutex_);
   SlotHeader* Slot(uint32_t slot) const REQUIRES(mutex_);
-  int64_t ReleaseSlabs() REQUIRES(mutex_);
+  void TakePreserved(uint32_t begin, char* out) REQUIRES(mutex_);
+  void ReleaseSlabs() EXCLUDES(mutex_);
   const char* Address(uint32_t row) const {
     return units_[row >> unit_shift_] +
            static_cast<size_t>(row & ((uint32_t{1} << unit_shift_) - 1)) * row_bytes_;
@@ -68,6 +71,7 @@ class ArenaCut {
   std::atomic<uint32_t> position_{0};
   std::unique_ptr<std::atomic<uint64_t>[]> preserved_;  // a bit per row; set under the mutex
   Mutex mutex_;
+  uint32_t claimed_ GUARDED_BY(mutex_) = 0;  // rows from position on that are being read
   std::vector<uint32_t> first_slot_ GUARDED_BY(mutex_);  // by chunk
   std::vector<std::unique_ptr<char[]>> slabs_ GUARDED_BY(mutex_);
   uint32_t free_slot_ GUARDED_BY(mutex_) = kNoSlot;

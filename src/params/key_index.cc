@@ -16,6 +16,8 @@ constexpr uint32_t kShardGroups = 256;
 constexpr uint32_t kUsedMask = 0xffffff;
 constexpr int kMaxDepth = 26;
 constexpr int64_t kMaxBlockShards = 1024;  // 16 MB
+constexpr int64_t kHugeBlockShards = 128;  // 2 MB: a huge page …
+constexpr int64_t kHugeFromShards = 32;    // … for tables of more than some 50,000 rows
 constexpr size_t kBatch = 64;
 
 // Places that may be used before a shard grows: 80 %.
@@ -240,7 +242,8 @@ void KeyIndex::PlaceMoving() {
 StatusOr<KeyIndex::Group*> KeyIndex::NewShard() {
   constexpr size_t kShardBytes = kShardGroups * sizeof(Group);
   if (block_used_ == block_shards_) {
-    const int64_t shards = std::clamp<int64_t>(shards_, 4, kMaxBlockShards);
+    int64_t shards = std::clamp<int64_t>(shards_, 4, kMaxBlockShards);
+    if (shards_ >= kHugeFromShards) shards = std::max(shards, kHugeBlockShards);
     ASSIGN_OR_RETURN(HugeBlock block, HugeBlock::Allocate(shards * kShardBytes));
     blocks_.push_back(std::move(block));
     block_shards_ = shards;

@@ -37,7 +37,6 @@ uint64_t SnapshotBuffer::progress() const {
 }
 
 void SnapshotBuffer::WaitPast(uint64_t seen) {
-  stalls_.fetch_add(1, std::memory_order_relaxed);
   MutexLock lock(&mutex_);
   while (progress_ == seen) progressed_.Wait(&mutex_);
 }

@@ -22,8 +22,10 @@ class SnapshotBuffer {
   // Writer: rows were passed or memory was given back.
   void Progress() EXCLUDES(mutex_);
   uint64_t progress() const EXCLUDES(mutex_);
-  // Trainer: waits until Progress was called since progress() was `seen`.
+  // Trainer: waits until Progress was called since progress() was `seen`. Whoever waits for memory
+  // counts that.
   void WaitPast(uint64_t seen) EXCLUDES(mutex_);
+  void CountStall() { stalls_.fetch_add(1, std::memory_order_relaxed); }
 
   // After this nothing is preserved any more and nobody waits.
   void Finish() EXCLUDES(mutex_);

@@ -1,6 +1,6 @@
 """Weights and slots after 100 steps equal TensorFlow's own, from the same start and gradients.
 
-Needs the program optimizer_trace: $CAPSTAN_BUILD (default: build) holds it in tests/tensorflow.
+Needs the program optimizer_trace: $CAPSTAN_BUILD (default: build) holds it in tests.
 """
 
 import os
@@ -78,7 +78,7 @@ def start_and_gradients():
 def ours(optimizer, form, settings, weights, gradients):
     numbers = " ".join(repr(float(x)) for x in np.concatenate([weights.ravel(), gradients.ravel()]))
     words = " ".join(f"{name}={value!r}" for name, value in settings.items())
-    program = BUILD / "tests" / "tensorflow" / "optimizer_trace"
+    program = BUILD / "tests" / "optimizer_trace"
     out = subprocess.run(
         [program],
         input=f"{optimizer} {form} {ROWS} {DIM} {len(gradients)} {words} end {numbers}",
