@@ -4,59 +4,43 @@
 
 #include "model/feature_tables.h"
 #include "tensor/row_ops.h"
-#include "tensor/vector_ops.h"
 
 namespace capstan {
 namespace {
 
-// The sums of one table while slices pass. A row's first slice is summed in `out` itself; of later
-// slices there is a sum in the scratch memory, which joins when another slice comes: so each slice
-// is a sum of its own.
+// The sums of one table while slices pass: each slice is summed in the scratch memory, which is all
+// zeros between slices, then joins `out`. Free of branches that depend on the keys.
 class SliceSums {
  public:
   SliceSums(int dim, int64_t rows, std::vector<float>* scratch, std::span<float> out)
-      : dim_(dim), sums_{out.data(), nullptr}, states_(rows, kUnseen) {
+      : dim_(dim), out_(out.data()), slice_of_(rows, kNone), touched_(rows + 1) {
     std::fill(out.begin(), out.end(), 0.0f);
-    if (scratch->size() < out.size()) scratch->resize(out.size());
-    sums_[1] = scratch->data();
+    if (scratch->size() < out.size()) scratch->resize(out.size(), 0.0f);
+    sums_ = scratch->data();
   }
 
   void BeginSlice(uint32_t slice) { slice_ = slice; }
-
   // Where gradients of `row` are added in this slice.
   float* Target(uint32_t row) {
-    if (states_[row] >> 1 != slice_) [[unlikely]] {
-      Enter(row);
-    }
-    return sums_[states_[row] & 1] + static_cast<int64_t>(row) * dim_;
+    touched_[touched_count_] = row;
+    touched_count_ += slice_of_[row] != slice_;
+    slice_of_[row] = slice_;
+    return sums_ + static_cast<int64_t>(row) * dim_;
   }
-
-  void Finish() {
-    for (size_t row = 0; row < states_.size(); ++row) {
-      if (states_[row] != kUnseen && states_[row] & 1) Join(static_cast<uint32_t>(row));
-    }
+  void EndSlice() {
+    DrainRows(std::span(touched_).first(touched_count_), dim_, sums_, out_);
+    touched_count_ = 0;
   }
 
  private:
-  static constexpr uint32_t kUnseen = ~0u;
-
-  void Join(uint32_t row) {
-    const int64_t at = static_cast<int64_t>(row) * dim_;
-    AddTo(sums_[1] + at, dim_, sums_[0] + at);
-  }
-  void Enter(uint32_t row) {
-    const bool seen = states_[row] != kUnseen;
-    if (seen) {
-      if (states_[row] & 1) Join(row);
-      std::fill_n(sums_[1] + static_cast<int64_t>(row) * dim_, dim_, 0.0f);
-    }
-    states_[row] = slice_ << 1 | static_cast<uint32_t>(seen);
-  }
+  static constexpr uint32_t kNone = ~0u;
 
   const int dim_;
-  float* sums_[2];  // out, scratch
-  // By row: the slice that added last, shifted left, and which of the sums it adds to.
-  std::vector<uint32_t> states_;
+  float* const out_;
+  float* sums_;
+  std::vector<uint32_t> slice_of_;  // by row: the last slice that touched it
+  std::vector<uint32_t> touched_;   // rows of this slice
+  size_t touched_count_ = 0;
   uint32_t slice_ = 0;
 };
 
@@ -87,7 +71,6 @@ class TableMerge {
              int64_t distinct_keys, std::vector<float>* scratch, std::span<float> out);
 
   void AddSlice(uint32_t number, const SliceGradients& slice);
-  void Finish() { sums_.Finish(); }
 
  private:
   static constexpr size_t kChunk = 512;
@@ -161,13 +144,15 @@ void TableMerge::AddSlice(uint32_t number, const SliceGradients& slice) {
   }
   // One value per example, as most tables have them: no lists of pointers to sources.
   if (columns_.size() == 1 && columns_[0].keys->offsets.empty() && !scaled) {
-    return AddPlainColumn(slice, columns_[0]);
+    AddPlainColumn(slice, columns_[0]);
+  } else {
+    for (Additions& part : parts_) part.scaled = scaled;
+    for (int example = slice.begin; example < slice.end; ++example) {
+      for (const Column& column : columns_) AddExample(slice, example, column);
+    }
+    Flush();
   }
-  for (Additions& part : parts_) part.scaled = scaled;
-  for (int example = slice.begin; example < slice.end; ++example) {
-    for (const Column& column : columns_) AddExample(slice, example, column);
-  }
-  Flush();
+  sums_.EndSlice();
 }
 
 void TableMerge::AddExample(const SliceGradients& slice, int example, const Column& column) {
@@ -231,7 +216,6 @@ void MergeRowGradients(const Model& model, int table, const Batch& batch, const 
   for (size_t i = 0; i < slices.size(); ++i) {
     if (slices[i].begin < slices[i].end) merge.AddSlice(static_cast<uint32_t>(i), slices[i]);
   }
-  merge.Finish();
 }
 
 }  // namespace capstan

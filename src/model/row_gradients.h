@@ -17,7 +17,8 @@ struct SliceGradients {
 
 // Sums of table `table`: out [distinct keys, gradient_dim], overwritten. Within a slice in the
 // order of examples, features and values, then slice by slice: so the same bits for any number of
-// threads and for partial sums that come from elsewhere. `scratch` is the caller's, one per thread.
+// threads and for partial sums that come from elsewhere. `scratch` is the caller's, one per thread,
+// empty at first and not touched by others: it is all zeros between calls.
 void MergeRowGradients(const Model& model, int table, const Batch& batch, const BatchRows& rows,
                        std::span<const SliceGradients> slices, int64_t distinct_keys,
                        std::vector<float>* scratch, std::span<float> out);

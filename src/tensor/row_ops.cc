@@ -136,6 +136,24 @@ HWY_INLINE void AddToLoop(const float* x, int count, float* y) {
   });
 }
 
+void DrainRowsLoop(std::span<const uint32_t> rows, int dim, float* from, float* to) {
+  if (dim == 1) {
+    for (const uint32_t row : rows) {
+      to[row] += from[row];
+      from[row] = 0.0f;
+    }
+    return;
+  }
+  for (const uint32_t row : rows) {
+    float* source = from + static_cast<size_t>(row) * dim;
+    float* target = to + static_cast<size_t>(row) * dim;
+    ForEach(dim, [&](auto d, size_t k) HWY_ATTR {
+      hn::StoreU(hn::Add(hn::LoadU(d, target + k), hn::LoadU(d, source + k)), d, target + k);
+      hn::StoreU(hn::Zero(d), d, source + k);
+    });
+  }
+}
+
 void AddToRowsLoop(std::span<float* const> targets, std::span<const float* const> sources,
                    std::span<const float> coefficients, int dim) {
   if (coefficients.empty()) {
@@ -168,6 +186,7 @@ HWY_EXPORT(AddRowsLoop);
 HWY_EXPORT(PoolRowsLoop);
 HWY_EXPORT(AddToRowsLoop);
 HWY_EXPORT(AddMatrixLoop);
+HWY_EXPORT(DrainRowsLoop);
 
 void GatherRows(const RowReader& reader, int count, float* out, int stride) {
   HWY_DYNAMIC_DISPATCH(GatherFloat)(reader, count, out, stride);
@@ -189,6 +208,10 @@ void AddToRows(std::span<float* const> targets, std::span<const float* const> so
 
 void AddMatrixToRows(std::span<float* const> targets, const float* source, int stride, int dim) {
   HWY_DYNAMIC_DISPATCH(AddMatrixLoop)(targets, source, stride, dim);
+}
+
+void DrainRows(std::span<const uint32_t> rows, int dim, float* from, float* to) {
+  HWY_DYNAMIC_DISPATCH(DrainRowsLoop)(rows, dim, from, to);
 }
 
 }  // namespace capstan

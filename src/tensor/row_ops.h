@@ -38,4 +38,7 @@ void AddToRows(std::span<float* const> targets, std::span<const float* const> so
 // targets[i][0:dim] += source[i, 0:dim], in ascending order of i, for rows of `stride` floats.
 void AddMatrixToRows(std::span<float* const> targets, const float* source, int stride, int dim);
 
+// Rows of `dim` floats: to[row] += from[row], then from[row] = 0, for each of `rows`.
+void DrainRows(std::span<const uint32_t> rows, int dim, float* from, float* to);
+
 }  // namespace capstan

@@ -114,5 +114,20 @@ TEST(RowOpsTest, AddsIntoRowsInOrder) {
   });
 }
 
+TEST(RowOpsTest, DrainsRows) {
+  ForEveryTarget([](const std::string& target) {
+    for (const int dim : {1, 5, 16, 17}) {
+      std::vector<float> from(4 * dim, 2.0f), to(4 * dim, 1.0f);
+      DrainRows(std::vector<uint32_t>{3, 1}, dim, from.data(), to.data());
+      for (int row = 0; row < 4; ++row) {
+        for (int k = 0; k < dim; ++k) {
+          EXPECT_EQ(from[row * dim + k], row % 2 == 1 ? 0.0f : 2.0f) << target;
+          EXPECT_EQ(to[row * dim + k], row % 2 == 1 ? 3.0f : 1.0f) << target;
+        }
+      }
+    }
+  });
+}
+
 }  // namespace
 }  // namespace capstan
