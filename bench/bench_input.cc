@@ -76,6 +76,7 @@ void BM_BatchStream(benchmark::State& state) {
   BatchStreamOptions options;
   options.paths = files.paths();
   options.batch_size = 2048;
+  options.epochs = 5;
   options.threads = static_cast<int>(state.range(0));
   options.shuffle_block = state.range(1);
   int64_t rows = 0;

@@ -41,7 +41,8 @@ uint64_t Vocabulary::KeyOf(std::string_view word) const {
 }
 
 void CrossText::AddString(std::string_view part) {
-  if (!text_.empty()) text_.append(kCrossMark);
+  if (has_parts_) text_.append(kCrossMark);
+  has_parts_ = true;
   text_.append(part);
 }
 

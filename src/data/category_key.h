@@ -38,13 +38,17 @@ class Vocabulary {
 // put together by StringJoin. Kept between rows for its memory.
 class CrossText {
  public:
-  void Clear() { text_.clear(); }
+  void Clear() {
+    text_.clear();
+    has_parts_ = false;
+  }
   void AddString(std::string_view part);
   void AddKey(uint64_t key);  // in decimal, as int64
   std::string_view text() const { return text_; }
 
  private:
   std::string text_;
+  bool has_parts_ = false;
 };
 
 }  // namespace capstan

@@ -14,7 +14,6 @@ constexpr int64_t kChunkRows = 2048;
 constexpr int kChunksPerWorker = 4;
 
 struct Chunk {
-  int file = 0;
   int64_t begin = 0, end = 0;  // rows
   // Filled by a worker:
   std::string bytes;

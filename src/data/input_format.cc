@@ -5,7 +5,6 @@
 #include <set>
 
 #include "base/crc32c.h"
-#include "base/nearest.h"
 #include "data/text_fields.h"
 #include "formats/little_endian.h"
 #include "formats/tfrecord.h"

@@ -5,10 +5,22 @@
 
 namespace capstan {
 namespace {
-constexpr size_t kSlabBytes = size_t{1} << 21;
+constexpr size_t kSlabBytes = size_t{4} << 20;
 // A slab for one large record is not kept for the next block.
-constexpr size_t kKeptSlabBytes = 8 * kSlabBytes;
+constexpr size_t kKeptSlabBytes = 4 * kSlabBytes;
 }  // namespace
+
+RecordArena::Slab RecordArena::NewSlab(size_t capacity) {
+  Slab slab;
+  slab.capacity = capacity;
+  StatusOr<HugeBlock> pages = HugeBlock::Allocate(capacity);
+  if (pages.ok()) {
+    slab.pages = std::move(*pages);
+  } else {
+    slab.small = std::make_unique_for_overwrite<char[]>(capacity);
+  }
+  return slab;
+}
 
 const char* RecordArena::Add(std::string_view bytes) {
   while (slab_ < slabs_.size() && slabs_[slab_].capacity - used_ < bytes.size()) {
@@ -17,10 +29,10 @@ const char* RecordArena::Add(std::string_view bytes) {
   }
   if (slab_ == slabs_.size()) {
     const size_t capacity = std::max(kSlabBytes, bytes.size());
-    slabs_.push_back({std::make_unique_for_overwrite<char[]>(capacity), capacity});
+    slabs_.push_back(NewSlab(capacity));
     used_ = 0;
   }
-  char* const place = slabs_[slab_].bytes.get() + used_;
+  char* const place = slabs_[slab_].bytes() + used_;
   if (!bytes.empty()) std::memcpy(place, bytes.data(), bytes.size());
   used_ += bytes.size();
   size_bytes_ += bytes.size();

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/huge_pages.h"
 #include "base/status.h"
 #include "data/input_position.h"
 
@@ -20,10 +21,16 @@ class RecordArena {
   size_t size_bytes() const { return size_bytes_; }  // of what was added
 
  private:
+  // On large pages: a permuted block is read at random.
   struct Slab {
-    std::unique_ptr<char[]> bytes;
+    HugeBlock pages;
+    std::unique_ptr<char[]> small;  // where the system gave no pages
     size_t capacity = 0;
+
+    char* bytes() const { return small != nullptr ? small.get() : pages.data(); }
   };
+
+  static Slab NewSlab(size_t capacity);
 
   std::vector<Slab> slabs_;
   size_t slab_ = 0;  // the one that is being filled

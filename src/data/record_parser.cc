@@ -10,7 +10,7 @@ namespace capstan {
 namespace {
 
 // Records lie scattered in a permuted block: their first cache lines are asked for so many ahead.
-constexpr size_t kPrefetchRecords = 4;
+constexpr size_t kPrefetchRecords = 12;
 constexpr size_t kPrefetchBytes = 1024;
 constexpr size_t kCacheLineBytes = 64;
 

@@ -18,7 +18,7 @@ class DenseTeacher : public Teacher {
   explicit DenseTeacher(const TeacherOptions& options) : seed_(options.seed) {
     for (int f = 0; f < kNumbers; ++f) {
       RandomStream random(MixBits(seed_, 1, f));
-      slopes_[f][0] = 0.62 + 0.06 * random.Uniform();
+      slopes_[f][0] = 0.54 + 0.06 * random.Uniform();
       slopes_[f][1] = 0.92 + 0.10 * random.Uniform();
       // Chances of 1 … 10 are slope^k / sum; the logit's part is k log(slope1/slope0) - log(sums).
       for (int label = 0; label < 2; ++label) {
