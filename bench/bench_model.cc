@@ -1,7 +1,7 @@
 // How fast models compute: forward and backward (Step) and the merge of row gradients, without
 // input and parameters, beside the speed of plain matrix products on this machine.
 //
-//   bench_model [seconds per line, default 1]
+//   bench_model [seconds per line, default 1] [model, default all]
 #include <time.h>
 
 #include <chrono>
@@ -48,7 +48,7 @@ ModelSpec SpecOf(ModelKind kind, Precision precision) {
 }
 
 struct Slice {
-  std::vector<float> dense_gradient, dlogits, pooled, logits;
+  AlignedVector<float> dense_gradient, dlogits, pooled, logits;
 };
 
 // Of all threads.
@@ -80,9 +80,9 @@ void Measure(ModelKind kind, Precision precision, int threads, double seconds) {
   std::vector<SliceGradients> gradients(kSlices);
   const int examples = kBatch / kSlices;
   for (int s = 0; s < kSlices; ++s) {
-    slices[s] = {std::vector<float>((*model)->dense_size()), std::vector<float>(examples),
-                 std::vector<float>(static_cast<size_t>(examples) * (*model)->pooled_width()),
-                 std::vector<float>(examples)};
+    slices[s] = {AlignedVector<float>((*model)->dense_size()), AlignedVector<float>(examples),
+                 AlignedVector<float>(static_cast<size_t>(examples) * (*model)->pooled_width()),
+                 AlignedVector<float>(examples)};
     gradients[s] = {.begin = s * examples,
                     .end = (s + 1) * examples,
                     .dlogits = slices[s].dlogits.data(),
@@ -137,7 +137,7 @@ void MeasureProduct(DType type, int threads, double seconds) {
     if (!gemm.ok()) return;
     products.push_back(std::move(*gemm));
   }
-  std::vector<std::vector<float>> memory(threads, std::vector<float>(3 * kN * kN, 0.0f));
+  std::vector<AlignedVector<float>> memory(threads, AlignedVector<float>(3 * kN * kN, 0.0f));
   WorkerPool pool(threads);
   int64_t runs = 0;
   const double start = Now();
@@ -159,6 +159,7 @@ void MeasureProduct(DType type, int threads, double seconds) {
 int main(int argc, char** argv) {
   using capstan::ModelKind;
   const double seconds = argc > 1 ? std::atof(argv[1]) : 1.0;
+  const std::string only = argc > 2 ? argv[2] : "";
   for (const int threads : {1, 2}) {
     for (const auto type : {capstan::DType::kFloat, capstan::DType::kBfloat16}) {
       capstan::MeasureProduct(type, threads, seconds);
@@ -166,6 +167,7 @@ int main(int argc, char** argv) {
   }
   for (const ModelKind kind :
        {ModelKind::kLr, ModelKind::kWideAndDeep, ModelKind::kDeepFm, ModelKind::kDlrm}) {
+    if (!only.empty() && only != capstan::NameOf(kind)) continue;
     for (const auto precision : {capstan::Precision::kFp32, capstan::Precision::kBf16}) {
       for (const int threads : {1, 2}) capstan::Measure(kind, precision, threads, seconds);
     }

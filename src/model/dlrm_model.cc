@@ -35,10 +35,10 @@ struct DlrmModel::Memory : Workspace {
   RowReading rows;
   PairwiseDots pairs;
   LayerInput floats, top_input;
-  std::vector<float> vectors, dvectors;  // [max_rows, vectors · dim]
-  std::vector<float> interaction;        // one example's [bottom output | dots]
-  std::vector<float> dinteraction;       // [max_rows, top_input.stride()]
-  std::vector<float> logits, dlogits;    // [max_rows, outputs]
+  AlignedVector<float> vectors, dvectors;  // [max_rows, vectors · dim]
+  AlignedVector<float> interaction;        // one example's [bottom output | dots]
+  AlignedVector<float> dinteraction;       // [max_rows, top_input.stride()]
+  AlignedVector<float> logits, dlogits;    // [max_rows, outputs]
   std::unique_ptr<MlpRun> bottom, top;
 };
 

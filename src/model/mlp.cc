@@ -48,10 +48,10 @@ struct MlpRun::Layer {
   bool wants_dx = false;
   int first_gradient = 0;
 
-  std::vector<float> z;                // batch norm: the product, then normalised
-  std::vector<float> act;              // fp32, unless last: then it is the output
-  std::vector<Bfloat16> half_act;      // bf16, unless last
-  std::vector<Bfloat16> half_weights;  // [lead + in, out]
+  AlignedVector<float> z;                // batch norm: the product, then normalised
+  AlignedVector<float> act;              // fp32, unless last: then it is the output
+  AlignedVector<Bfloat16> half_act;      // bf16, unless last
+  AlignedVector<Bfloat16> half_weights;  // [lead + in, out]
   std::vector<float> inverse_stddev, mean, variance;
   std::unique_ptr<Gemm> forward, weight_gradient, input_gradient;
 };
@@ -83,7 +83,7 @@ StatusOr<std::unique_ptr<MlpRun>> MlpRun::Make(const Mlp& mlp,
   const size_t count = static_cast<size_t>(max_rows) * widest;
   run->scratch_.resize(count);
   run->sums_.resize(widest);
-  for (std::vector<float>& gradients : run->gradients_) gradients.resize(count);
+  for (AlignedVector<float>& gradients : run->gradients_) gradients.resize(count);
   if (precision == Precision::kBf16) run->half_gradient_.resize(count);
   return run;
 }

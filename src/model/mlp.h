@@ -12,6 +12,7 @@
 #include "base/status.h"
 #include "model/dense_builder.h"
 #include "model/model_spec.h"
+#include "tensor/aligned_vector.h"
 #include "tensor/bfloat16.h"
 #include "tensor/gemm.h"
 
@@ -106,9 +107,9 @@ class MlpRun {
   const int max_rows_, output_stride_;
   std::vector<std::unique_ptr<Layer>> layers_;
   int64_t converted_version_ = 0;
-  std::vector<float> scratch_, sums_;    // [max_rows, widest], [widest]
-  std::vector<float> gradients_[2];      // [max_rows, widest]: dy of even and odd layers
-  std::vector<Bfloat16> half_gradient_;  // [max_rows, widest]
+  AlignedVector<float> scratch_, sums_;    // [max_rows, widest], [widest]
+  AlignedVector<float> gradients_[2];      // [max_rows, widest]: dy of even and odd layers
+  AlignedVector<Bfloat16> half_gradient_;  // [max_rows, widest]
 };
 
 // n rounded up to whole vectors: the stride of a matrix with n columns.

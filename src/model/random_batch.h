@@ -9,6 +9,7 @@
 #include "base/random.h"
 #include "model/model.h"
 #include "model/row_gradients.h"
+#include "tensor/aligned_vector.h"
 
 namespace capstan {
 
@@ -43,7 +44,7 @@ struct RandomBatch {
   std::vector<std::vector<const float*>> row_pointers;  // [table]
   std::vector<std::vector<uint32_t>> index;             // [column]
   std::vector<PulledRowFormat> formats;
-  std::vector<float> dense;
+  AlignedVector<float> dense;
   Batch batch;
   BatchRows rows;
 

@@ -6,6 +6,7 @@
 #include <span>
 
 #include "model/model.h"
+#include "tensor/aligned_vector.h"
 #include "tensor/bfloat16.h"
 #include "tensor/vector_ops.h"
 
@@ -52,8 +53,8 @@ class LayerInput {
  private:
   int max_rows_ = 0, stride_ = 0;
   bool half_ = false;
-  std::vector<float> floats_;
-  std::vector<Bfloat16> halves_;
+  AlignedVector<float> floats_;
+  AlignedVector<Bfloat16> halves_;
 };
 
 // Zeros in the gaps between the variables of the flat gradient.

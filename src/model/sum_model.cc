@@ -41,9 +41,9 @@ struct SumModel::Memory : Workspace {
 
   int max_rows = 0;
   RowReading rows;
-  std::vector<float> floats;      // [max_rows, floats]: the slice's dense floats
-  std::vector<float> embeddings;  // [max_rows, embedding width], where the deep part has it not
-  std::vector<float> logits, dlogits, part;  // [max_rows, outputs]
+  AlignedVector<float> floats;      // [max_rows, floats]: the slice's dense floats
+  AlignedVector<float> embeddings;  // [max_rows, embedding width], where the deep part has it not
+  AlignedVector<float> logits, dlogits, part;  // [max_rows, outputs]
 
   std::unique_ptr<Gemm> wide, wide_gradient;  // of the dense floats
 
@@ -51,12 +51,12 @@ struct SumModel::Memory : Workspace {
   LayerInput x;
   int embeddings_at = 0;
   std::unique_ptr<MlpRun> deep;
-  std::vector<float> pooled;  // [max_rows, embedding width], for slices that are not full
-  std::vector<float> x0;      // pooled first layer: relu(pooled sum + biases) in fp32
+  AlignedVector<float> pooled;  // [max_rows, embedding width], for slices that are not full
+  AlignedVector<float> x0;      // pooled first layer: relu(pooled sum + biases) in fp32
 
-  std::vector<float> vectors;   // fm: one example's vectors
-  std::vector<float> sums;      // fm: [max_rows, dim]
-  std::vector<float> dvectors;  // fm: one example's
+  AlignedVector<float> vectors;   // fm: one example's vectors
+  AlignedVector<float> sums;      // fm: [max_rows, dim]
+  AlignedVector<float> dvectors;  // fm: one example's
 };
 
 StatusOr<std::unique_ptr<Workspace>> SumModel::NewWorkspace(

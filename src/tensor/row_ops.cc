@@ -111,6 +111,8 @@ HWY_INLINE void AddMatrix(std::span<float* const> targets, const float* source, 
   if (kDim > 0) dim = kDim;
   for (size_t i = 0; i < targets.size(); ++i, source += stride) {
     float* target = targets[i];
+    // A column of a wide matrix: strides that the machine does not foresee.
+    if (kDim != 1 && i + kAhead < targets.size()) __builtin_prefetch(source + kAhead * stride);
     ForEach(dim, [&](auto d, size_t k) HWY_ATTR {
       hn::StoreU(hn::Add(hn::LoadU(d, target + k), hn::LoadU(d, source + k)), d, target + k);
     });
