@@ -26,8 +26,14 @@ double SecondsSince(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-// Of this thread: what others do on the machine does not count.
+// Processor time of the whole program: what others do on the machine counts less.
 double CpuSeconds() {
+  timespec time;
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
+}
+
+double ThreadCpuSeconds() {
   timespec time;
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
   return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
@@ -89,13 +95,14 @@ void FillTables(LocalParameters* parameters, int64_t rows) {
   }
 }
 
-// ns per row and thread for reading and writing `row_bytes` at random places of as much memory.
+// Processor time in ns per row for reading and writing `row_bytes` at random places of as much
+// memory.
 double GatherLimit(int64_t total_bytes, int row_bytes, int threads) {
   const HugeBlock block = HugeBlock::Allocate(total_bytes).value();
   std::memset(block.data(), 1, total_bytes);
   const int64_t rows = total_bytes / row_bytes;
   constexpr int64_t kTouches = 4000000;
-  const auto start = Clock::now();
+  const double start = CpuSeconds();
   const auto touch = [&](int thread) {
     RandomStream random(thread);
     constexpr int kAhead = 16;
@@ -114,7 +121,7 @@ double GatherLimit(int64_t total_bytes, int row_bytes, int threads) {
   for (int i = 1; i < threads; ++i) others.emplace_back(touch, i);
   touch(0);
   for (std::thread& thread : others) thread.join();
-  return SecondsSince(start) / kTouches * 1e9;
+  return (CpuSeconds() - start) / kTouches / threads * 1e9;
 }
 
 void PullAndPush(int64_t rows, double seconds) {
@@ -140,6 +147,7 @@ void PullAndPush(int64_t rows, double seconds) {
       PulledRows pulled;
       int64_t updated = 0;
       double pull_seconds = 0;
+      const double cpu = CpuSeconds();
       const auto start = Clock::now();
       while (SecondsSince(start) < seconds) {
         Batch& batch = from[step % from.size()];
@@ -151,9 +159,11 @@ void PullAndPush(int64_t rows, double seconds) {
         for (const auto& keys : batch.keys) updated += static_cast<int64_t>(keys.size());
       }
       const double total = SecondsSince(start);
-      std::printf("  %d thread(s), %s: %.1f M rows/s, %.0f ns per row and thread (pull %.0f)\n",
-                  workers, name, updated / total / 1e6, total * workers / updated * 1e9,
-                  pull_seconds * workers / updated * 1e9);
+      std::printf(
+          "  %d thread(s), %s: %.1f M rows/s, %.0f ns per row and thread (pull %.0f); "
+          "%.0f ns of processor time per row\n",
+          workers, name, updated / total / 1e6, total * workers / updated * 1e9,
+          pull_seconds * workers / updated * 1e9, (CpuSeconds() - cpu) / updated * 1e9);
     };
     run(batches, "uniform");
     run(hot, "cached ");
@@ -246,6 +256,7 @@ void SnapshotCost(int64_t rows, double seconds) {
     PulledRows pulled;
     int64_t updated = 0;
     double worst = 0;
+    const double cpu = ThreadCpuSeconds();
     const auto start = Clock::now();
     double total = 0;
     do {
@@ -259,14 +270,17 @@ void SnapshotCost(int64_t rows, double seconds) {
     } while (!done.load() || (buffer_mb < 0 && total < seconds));
     reader.join();
     const double ns = total / updated * 1e9;
+    const double cpu_ns = (ThreadCpuSeconds() - cpu) / updated * 1e9;
     if (buffer_mb < 0) {
       usual = ns;
-      std::printf("  without: %.0f ns per row, worst step %.2f ms\n", ns, worst * 1e3);
+      std::printf("  without: %.0f ns per row, %.0f of processor time, worst step %.2f ms\n", ns,
+                  cpu_ns, worst * 1e3);
     } else {
       std::printf(
-          "  buffer %lld MB: %.0f ns per row (+%.0f %% while it is read at %.1f GB/s), "
+          "  buffer %lld MB: %.0f ns per row, %.0f of processor time (+%.0f %% while it is read at "
+          "%.1f GB/s), "
           "cut %.2f ms, worst step %.2f ms, stalls %lld, memory %.1f MB\n",
-          static_cast<long long>(buffer_mb), ns, (ns / usual - 1) * 100,
+          static_cast<long long>(buffer_mb), ns, cpu_ns, (ns / usual - 1) * 100,
           kTables * rows * 160 / read_seconds / 1e9, cut_ms, worst * 1e3,
           static_cast<long long>(snapshot->stalls()), snapshot->peak_bytes() / 1e6);
     }

@@ -82,24 +82,40 @@ uint32_t KeyIndex::Find(uint64_t key, uint64_t hash) const {
   return RowArena::kNoRow;
 }
 
+// The row of the first place in `group` with that tag, its memory on its way.
+inline uint32_t KeyIndex::Candidate(const Group& group, uint8_t tag, int prefetch_bytes) const {
+  const uint32_t mask = Match(group, tag);
+  if (mask == 0) return RowArena::kNoRow;
+  const uint32_t row = group.rows[std::countr_zero(mask)];
+  const char* const address = arena_->Address(row);
+  for (int at = 0; at < prefetch_bytes; at += 64) __builtin_prefetch(address + at);
+  return row;
+}
+
 void KeyIndex::FindBatch(std::span<const uint64_t> keys, int prefetch_bytes, uint32_t* rows) const {
   uint64_t hashes[kBatch];
-  const Group* homes[kBatch];
+  const Group* groups[kBatch];
+  uint32_t overflowed[kBatch];
   for (size_t begin = 0; begin < keys.size(); begin += kBatch) {
     const size_t count = std::min(kBatch, keys.size() - begin);
     const uint64_t* const key = keys.data() + begin;
     uint32_t* const row = rows + begin;
     for (size_t i = 0; i < count; ++i) {
       hashes[i] = MixBits(key[i]);
-      homes[i] = ShardOf(hashes[i]) + HomeOf(hashes[i]);
-      __builtin_prefetch(homes[i]);
+      groups[i] = ShardOf(hashes[i]) + HomeOf(hashes[i]);
+      __builtin_prefetch(groups[i]);
     }
+    size_t overflows = 0;
     for (size_t i = 0; i < count; ++i) {
-      const uint32_t mask = Match(*homes[i], TagOf(hashes[i]));
-      row[i] = mask == 0 ? RowArena::kNoRow : homes[i]->rows[std::countr_zero(mask)];
-      if (mask == 0) continue;
-      const char* const address = arena_->Address(row[i]);
-      for (int at = 0; at < prefetch_bytes; at += 64) __builtin_prefetch(address + at);
+      row[i] = Candidate(*groups[i], TagOf(hashes[i]), prefetch_bytes);
+      const bool last = HomeOf(hashes[i]) + 1 == groups_;
+      if (row[i] != RowArena::kNoRow || last || Match(*groups[i], kEmpty) != 0) continue;
+      __builtin_prefetch(groups[i] + 1);
+      overflowed[overflows++] = static_cast<uint32_t>(i);
+    }
+    for (size_t o = 0; o < overflows; ++o) {
+      const uint32_t i = overflowed[o];
+      row[i] = Candidate(groups[i][1], TagOf(hashes[i]), prefetch_bytes);
     }
     for (size_t i = 0; i < count; ++i) {
       const bool found =

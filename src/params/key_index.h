@@ -62,6 +62,7 @@ class KeyIndex {
   uint32_t HomeOf(uint64_t hash) const;
 
   uint32_t Find(uint64_t key, uint64_t hash) const;
+  uint32_t Candidate(const Group& group, uint8_t tag, int prefetch_bytes) const;
   void Place(Group* shard, uint64_t hash, uint32_t row);
   Status MakeRoom(uint64_t hash);
   Status GrowOnlyShard();
