@@ -18,7 +18,6 @@
 namespace capstan {
 namespace {
 
-constexpr int kRecords = 200'000;
 constexpr int kNumbers = 13;
 constexpr int kCategoricals = 26;
 
@@ -31,12 +30,12 @@ std::vector<std::string> FeatureNames() {
 }
 
 // The id bits decide the length of a record: 36 gives 688 bytes on average, 64 are hashes.
-void WriteRecords(FileSystem& fs, const std::string& path, int id_bits) {
+void WriteRecords(FileSystem& fs, const std::string& path, int records, int id_bits) {
   auto writer = TfRecordWriter::Create(fs, path, Compression::kNone);
   ExampleBuilder builder;
   RandomStream random(7);
   const std::vector<std::string> names = FeatureNames();
-  for (int record = 0; record < kRecords; ++record) {
+  for (int record = 0; record < records; ++record) {
     for (const std::string& name : names) {
       if (name[0] == 'C') {
         // Ids of a Zipf-like distribution: all magnitudes occur.
@@ -70,13 +69,13 @@ bool ReadValues(std::span<const FeatureView> views, int64_t* ids, float* numbers
 // A file of its own in the page cache.
 class TemporaryFile {
  public:
-  explicit TemporaryFile(int id_bits) : fs_(NewLocalFileSystem()) {
+  TemporaryFile(int records, int id_bits) : fs_(NewLocalFileSystem()) {
     path_ = std::filesystem::temp_directory_path() /
-            ("bench_parse_" + std::to_string(::getpid()) + ".tfrecord");
-    WriteRecords(*fs_, path_, id_bits);
+            fmt::format("bench_parse_{}_{}.tfrecord", ::getpid(), id_bits);
+    WriteRecords(*fs_, path_, records, id_bits);
   }
   ~TemporaryFile() { fs_->Remove(path_).IgnoreError(); }
-  FileSystem& fs() { return *fs_; }
+  FileSystem& fs() const { return *fs_; }
   const std::string& path() const { return path_; }
 
  private:
@@ -84,8 +83,7 @@ class TemporaryFile {
   std::string path_;
 };
 
-void BenchRead(benchmark::State& state, Work work) {
-  TemporaryFile file(static_cast<int>(state.range(0)));
+void BenchRead(benchmark::State& state, const TemporaryFile& file, Work work) {
   ExampleParser parser(FeatureNames());
   std::vector<FeatureView> views(parser.names().size());
   int64_t ids[kCategoricals];
@@ -114,16 +112,8 @@ void BenchRead(benchmark::State& state, Work work) {
   }
   Report(state, records, bytes);
 }
-BENCHMARK_CAPTURE(BenchRead, frame, Work::kFrame)->Arg(36)->Arg(64)->Unit(benchmark::kMillisecond);
-BENCHMARK_CAPTURE(BenchRead, parse, Work::kParse)->Arg(36)->Arg(64)->Unit(benchmark::kMillisecond);
-BENCHMARK_CAPTURE(BenchRead, values, Work::kValues)
-    ->Arg(36)
-    ->Arg(64)
-    ->Unit(benchmark::kMillisecond);
-
 // What copying bytes out of main memory costs: the limit of any reader.
-void BenchMemoryCopy(benchmark::State& state) {
-  const size_t size_bytes = size_t{1} << 29;
+void BenchMemoryCopy(benchmark::State& state, size_t size_bytes) {
   std::vector<char> from(size_bytes, 1);
   std::vector<char> to(1 << 18);
   uint64_t bytes = 0;
@@ -136,9 +126,39 @@ void BenchMemoryCopy(benchmark::State& state) {
   }
   Report(state, 0, bytes);
 }
-BENCHMARK(BenchMemoryCopy)->Unit(benchmark::kMillisecond);
+void Register(int id_bits, const TemporaryFile& file) {
+  const std::pair<const char*, Work> works[] = {
+      {"frame", Work::kFrame}, {"parse", Work::kParse}, {"values", Work::kValues}};
+  for (const auto& [what, work] : works) {
+    benchmark::RegisterBenchmark(
+        fmt::format("{}/{}_bit_ids", what, id_bits).c_str(),
+        [&file, work = work](benchmark::State& state) { BenchRead(state, file, work); })
+        ->Unit(benchmark::kMillisecond);
+  }
+}
+
+int Run(int argc, char** argv) {
+  // --smoke: some moments, only to see that it runs.
+  const bool smoke = argc > 1 && std::string_view(argv[1]) == "--smoke";
+  const int records = smoke ? 2'000 : 200'000;
+  const size_t copied_bytes = size_t{1} << (smoke ? 20 : 29);
+  const TemporaryFile vocabulary_ids(records, 36);
+  const TemporaryFile hashed_ids(records, 64);
+  Register(36, vocabulary_ids);
+  Register(64, hashed_ids);
+  benchmark::RegisterBenchmark("memory_copy", BenchMemoryCopy, copied_bytes)
+      ->Unit(benchmark::kMillisecond);
+  std::vector<char*> words(argv, argv + argc);
+  std::string min_time = "--benchmark_min_time=0.01";
+  if (smoke) words[1] = min_time.data();
+  int count = argc;
+  benchmark::Initialize(&count, words.data());
+  if (benchmark::ReportUnrecognizedArguments(count, words.data())) return 1;
+  benchmark::RunSpecifiedBenchmarks();
+  return 0;
+}
 
 }  // namespace
 }  // namespace capstan
 
-BENCHMARK_MAIN();
+int main(int argc, char** argv) { return capstan::Run(argc, argv); }
