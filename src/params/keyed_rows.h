@@ -47,6 +47,7 @@ class KeyedRows {
   // Not while a cut is being read.
   void Sweep(int64_t max_rows);
 
+  bool expires() const { return age_.active(); }
   // Rows that have not expired.
   int64_t alive() const { return age_.active() ? age_.alive() : arena_.live_rows(); }
   uint32_t limit() const { return arena_.limit(); }

@@ -168,7 +168,7 @@ std::vector<LocalParameters::TableUpdate> LocalParameters::UpdatesOf(const StepR
   return updates;
 }
 
-Status LocalParameters::Push(const StepRates& rates, const Gradients& gradients) {
+Status LocalParameters::CheckGradients(const StepRates& rates, const Gradients& gradients) const {
   if (!pulled_) {
     return MakeStatus(absl::StatusCode::kFailedPrecondition,
                       fmt::format("push step {}: nothing was pulled for it", rates.step));
@@ -188,6 +188,11 @@ Status LocalParameters::Push(const StepRates& rates, const Gradients& gradients)
     return Error("push step {}: {} dense gradients, wanted {}", rates.step, gradients.dense.size(),
                  dense_.size());
   }
+  return OkStatus();
+}
+
+Status LocalParameters::Push(const StepRates& rates, const Gradients& gradients) {
+  RETURN_IF_ERROR(CheckGradients(rates, gradients));
   const std::vector<TableUpdate> updates = UpdatesOf(rates, gradients.scale);
   std::vector<UpdateConstants> dense_updates;
   for (const DenseSpec& variable : dense_.variables()) {

@@ -65,6 +65,7 @@ class LocalParameters : public Parameters {
   LocalParameters(DenseBlock dense, WorkerPool* pool) : dense_(std::move(dense)), pool_(pool) {}
 
   Status CheckKeys(std::span<const TableKeys> keys) const;
+  Status CheckGradients(const StepRates& rates, const Gradients& gradients) const;
   void CutIntoRanges(std::span<const TableKeys> keys, size_t length);
   Status InsertMissing(int table, const TableKeys& keys, PulledRows* rows);
   void LookUpRange(KeyRange* range, std::span<const TableKeys> keys, PulledRows* rows);

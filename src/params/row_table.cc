@@ -177,7 +177,7 @@ TableCut RowTable::Cut(SnapshotBuffer* buffer) {
   cut.rows = rows_->Cut(buffer);
   cut.row_count = row_count();
   cut.step = rows_->step();
-  cut.expiry_steps = spec_.expiry_steps;
+  cut.expiry_steps = rows_->expires() ? spec_.expiry_steps : 0;
   if (filtered_ != nullptr) {
     cut.filtered = filtered_->Cut(buffer);
     cut.filtered_count = filtered_count();
