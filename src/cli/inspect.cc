@@ -36,44 +36,25 @@ StatusOr<std::string> DigestOf(FileSystem& fs, const DetectedFile& file) {
   return Error("digest of {}: not of a {}", file.path, NameOf(file.kind));
 }
 
-StatusOr<Json> Describe(FileSystem& fs, const DetectedFile& file, const InspectOptions& options) {
+StatusOr<std::string> InspectKind(FileSystem& fs, const DetectedFile& file,
+                                  const InspectOptions& options) {
   switch (file.kind) {
     case FileKind::kTfRecord:
-      return DescribeRecords(fs, file.path, options);
+      return InspectRecords(fs, file.path, options);
     case FileKind::kEventFile:
-      return DescribeEvents(fs, file.path);
+      return InspectEvents(fs, file.path, options);
     case FileKind::kTensorBundle:
-      return DescribeBundle(fs, file.path, options);
+      return InspectBundle(fs, file.path, options);
     case FileKind::kCheckpointFolder:
-      return DescribeCheckpointFolder(fs, file.path, options);
+      return InspectCheckpointFolder(fs, file.path, options);
     case FileKind::kSavedModel:
-      return DescribeSavedModel(fs, file.path, options);
+      return InspectSavedModel(fs, file.path, options);
     case FileKind::kMetaGraph:
-      return DescribeMetaGraphFile(fs, file.path);
+      return InspectMetaGraphFile(fs, file.path, options);
     case FileKind::kUnknown:
       break;
   }
   return Error("{} is unknown", file.path);
-}
-
-std::string Print(FileKind kind, const Json& description) {
-  switch (kind) {
-    case FileKind::kTfRecord:
-      return PrintRecords(description);
-    case FileKind::kEventFile:
-      return PrintEvents(description);
-    case FileKind::kTensorBundle:
-      return PrintBundle(description);
-    case FileKind::kCheckpointFolder:
-      return PrintCheckpointFolder(description);
-    case FileKind::kSavedModel:
-      return PrintSavedModel(description);
-    case FileKind::kMetaGraph:
-      return PrintMetaGraphFile(description);
-    case FileKind::kUnknown:
-      break;
-  }
-  return "";
 }
 
 }  // namespace
@@ -89,14 +70,12 @@ StatusOr<std::string> Inspect(FileSystem& fs, const std::string& path,
     ASSIGN_OR_RETURN(const std::string digest, DigestOf(fs, file));
     return digest + "\n";
   }
-  ASSIGN_OR_RETURN(const Json description, Describe(fs, file, options));
-  if (!options.json) {
-    return fmt::format("{} {}: {}", NameOf(file.kind), file.path, Print(file.kind, description));
-  }
-  Json json;
+  ASSIGN_OR_RETURN(const std::string content, InspectKind(fs, file, options));
+  if (!options.json) return fmt::format("{} {}: {}", NameOf(file.kind), file.path, content);
+  nlohmann::ordered_json json;
   json["kind"] = NameOf(file.kind);
   json["path"] = JsonText(file.path);
-  json.update(description);
+  json.update(nlohmann::ordered_json::parse(content));
   return json.dump(2) + "\n";
 }
 

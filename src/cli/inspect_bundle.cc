@@ -12,6 +12,8 @@
 namespace capstan {
 namespace {
 
+using Json = nlohmann::ordered_json;
+
 template <typename T>
 T Load(const char* p) {
   T value;
@@ -43,13 +45,13 @@ float FromHalf(uint16_t bits) {
 Json ElementAt(DType dtype, const char* p) {
   switch (dtype) {
     case DType::kFloat:
-      return JsonNumber(Load<float>(p));
+      return Load<float>(p);
     case DType::kDouble:
-      return JsonNumber(Load<double>(p));
+      return Load<double>(p);
     case DType::kHalf:
-      return JsonNumber(FromHalf(Load<uint16_t>(p)));
+      return FromHalf(Load<uint16_t>(p));
     case DType::kBfloat16:
-      return JsonNumber(FromBfloat16(Load<uint16_t>(p)));
+      return FromBfloat16(Load<uint16_t>(p));
     case DType::kInt8:
       return Load<int8_t>(p);
     case DType::kInt16:
@@ -127,8 +129,6 @@ std::string PrintValues(const Json& tensor) {
   }
   return text;
 }
-
-}  // namespace
 
 StatusOr<Json> DescribeBundle(FileSystem& fs, const std::string& prefix,
                               const InspectOptions& options) {
@@ -213,6 +213,20 @@ std::string PrintCheckpointFolder(const Json& folder) {
   }
   return text + fmt::format("the newest, {}: ", folder["newest"].get<std::string>()) +
          PrintBundle(folder["checkpoint"]);
+}
+
+}  // namespace
+
+StatusOr<std::string> InspectBundle(FileSystem& fs, const std::string& prefix,
+                                    const InspectOptions& options) {
+  ASSIGN_OR_RETURN(const Json bundle, DescribeBundle(fs, prefix, options));
+  return options.json ? bundle.dump() : PrintBundle(bundle);
+}
+
+StatusOr<std::string> InspectCheckpointFolder(FileSystem& fs, const std::string& folder,
+                                              const InspectOptions& options) {
+  ASSIGN_OR_RETURN(const Json json, DescribeCheckpointFolder(fs, folder, options));
+  return options.json ? json.dump() : PrintCheckpointFolder(json);
 }
 
 }  // namespace capstan

@@ -16,6 +16,8 @@
 namespace capstan {
 namespace {
 
+using Json = nlohmann::ordered_json;
+
 struct ScalarSeries {
   uint64_t count = 0;
   int64_t first_step = 0;
@@ -81,13 +83,6 @@ std::string TimeText(double seconds) {
   return fmt::format("{:%Y-%m-%d %H:%M:%S} UTC", fmt::gmtime(static_cast<std::time_t>(seconds)));
 }
 
-// A number that JsonNumber may have turned into a word.
-std::string NumberText(const Json& number) {
-  return number.is_string() ? number.get<std::string>() : ShortNumber(number);
-}
-
-}  // namespace
-
 StatusOr<Json> DescribeEvents(FileSystem& fs, const std::string& path) {
   EventSummary summary;
   RETURN_IF_ERROR(ReadEventFile(fs, path, [&](const tensorflow::Event& event) {
@@ -97,8 +92,8 @@ StatusOr<Json> DescribeEvents(FileSystem& fs, const std::string& path) {
   Json json;
   json["events"] = summary.events;
   json["version"] = summary.version;
-  json["first_wall_time"] = JsonNumber(summary.first_time);
-  json["last_wall_time"] = JsonNumber(summary.last_time);
+  json["first_wall_time"] = summary.first_time;
+  json["last_wall_time"] = summary.last_time;
   json["graphs"] = summary.graphs;
   json["scalars"] = Json::array();
   for (const auto& [tag, series] : summary.scalars) {
@@ -106,11 +101,11 @@ StatusOr<Json> DescribeEvents(FileSystem& fs, const std::string& path) {
     scalar["tag"] = tag;
     scalar["count"] = series.count;
     scalar["first_step"] = series.first_step;
-    scalar["first"] = JsonNumber(series.first);
+    scalar["first"] = series.first;
     scalar["last_step"] = series.last_step;
-    scalar["last"] = JsonNumber(series.last);
-    scalar["min"] = JsonNumber(series.min);
-    scalar["max"] = JsonNumber(series.max);
+    scalar["last"] = series.last;
+    scalar["min"] = series.min;
+    scalar["max"] = series.max;
     json["scalars"].push_back(std::move(scalar));
   }
   json["others"] = summary.others;
@@ -119,26 +114,33 @@ StatusOr<Json> DescribeEvents(FileSystem& fs, const std::string& path) {
 
 std::string PrintEvents(const Json& events) {
   std::string text = fmt::format("{} events", WithCommas(events["events"]));
-  if (events["events"] > 0 && events["first_wall_time"].is_number()) {
-    text += fmt::format(", {}, from {}", events["version"].get<std::string>(),
-                        TimeText(events["first_wall_time"]));
-    if (events["last_wall_time"].is_number()) text += " to " + TimeText(events["last_wall_time"]);
+  if (events["events"] > 0) {
+    text += fmt::format(", {}, from {} to {}", events["version"].get<std::string>(),
+                        TimeText(events["first_wall_time"]), TimeText(events["last_wall_time"]));
   }
   text += "\n";
   if (events["graphs"] > 0) text += fmt::format("  {} graphs\n", WithCommas(events["graphs"]));
   std::vector<std::vector<std::string>> rows = {
       {"scalar", "events", "first", "at step", "last", "at step", "min", "max"}};
   for (const Json& scalar : events["scalars"]) {
-    rows.push_back({scalar["tag"], WithCommas(scalar["count"]), NumberText(scalar["first"]),
-                    scalar["first_step"].dump(), NumberText(scalar["last"]),
-                    scalar["last_step"].dump(), NumberText(scalar["min"]),
-                    NumberText(scalar["max"])});
+    rows.push_back({scalar["tag"], WithCommas(scalar["count"]), ShortNumber(scalar["first"]),
+                    scalar["first_step"].dump(), ShortNumber(scalar["last"]),
+                    scalar["last_step"].dump(), ShortNumber(scalar["min"]),
+                    ShortNumber(scalar["max"])});
   }
   if (rows.size() > 1) text += AlignColumns(rows);
   for (const auto& [tag, count] : events["others"].items()) {
     text += fmt::format("  {}: {} events that are no scalars\n", tag, count.get<uint64_t>());
   }
   return text;
+}
+
+}  // namespace
+
+StatusOr<std::string> InspectEvents(FileSystem& fs, const std::string& path,
+                                    const InspectOptions& options) {
+  ASSIGN_OR_RETURN(const Json events, DescribeEvents(fs, path));
+  return options.json ? events.dump() : PrintEvents(events);
 }
 
 }  // namespace capstan

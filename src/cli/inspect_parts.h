@@ -2,7 +2,6 @@
 // as text. Only src/cli/inspect*.cc include this.
 #pragma once
 
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,29 +12,19 @@
 
 namespace capstan {
 
-using Json = nlohmann::ordered_json;
-
-StatusOr<Json> DescribeRecords(FileSystem& fs, const std::string& path,
-                               const InspectOptions& options);
-std::string PrintRecords(const Json& records);
-
-StatusOr<Json> DescribeBundle(FileSystem& fs, const std::string& prefix,
-                              const InspectOptions& options);
-std::string PrintBundle(const Json& bundle);
-
-StatusOr<Json> DescribeCheckpointFolder(FileSystem& fs, const std::string& folder,
+// Text, or one JSON object if options.json (in which NaN and infinite numbers are null).
+StatusOr<std::string> InspectRecords(FileSystem& fs, const std::string& path,
+                                     const InspectOptions& options);
+StatusOr<std::string> InspectBundle(FileSystem& fs, const std::string& prefix,
+                                    const InspectOptions& options);
+StatusOr<std::string> InspectCheckpointFolder(FileSystem& fs, const std::string& folder,
+                                              const InspectOptions& options);
+StatusOr<std::string> InspectSavedModel(FileSystem& fs, const std::string& folder,
                                         const InspectOptions& options);
-std::string PrintCheckpointFolder(const Json& folder);
-
-StatusOr<Json> DescribeSavedModel(FileSystem& fs, const std::string& folder,
-                                  const InspectOptions& options);
-std::string PrintSavedModel(const Json& model);
-
-StatusOr<Json> DescribeMetaGraphFile(FileSystem& fs, const std::string& path);
-std::string PrintMetaGraphFile(const Json& meta_graph);
-
-StatusOr<Json> DescribeEvents(FileSystem& fs, const std::string& path);
-std::string PrintEvents(const Json& events);
+StatusOr<std::string> InspectMetaGraphFile(FileSystem& fs, const std::string& path,
+                                           const InspectOptions& options);
+StatusOr<std::string> InspectEvents(FileSystem& fs, const std::string& path,
+                                    const InspectOptions& options);
 
 // Digests, as the header of Inspect says.
 StatusOr<std::string> DigestRecords(FileSystem& fs, const std::string& path);
@@ -49,8 +38,6 @@ std::string WithCommas(uint64_t number);
 std::string ShortNumber(double number);
 // Printable bytes as they are, others as \xNN; cut behind `max_bytes`.
 std::string Printable(std::string_view bytes, size_t max_bytes = 60);
-// A number JSON can say, else its name as a string ("nan", "inf", "-inf").
-Json JsonNumber(double number);
 // Bytes that are UTF-8 as they are, others escaped as Printable does.
 std::string JsonText(std::string_view bytes);
 

@@ -14,6 +14,8 @@
 namespace capstan {
 namespace {
 
+using Json = nlohmann::ordered_json;
+
 using Kind = FeatureView::Kind;
 constexpr size_t kMaxShownValues = 20;  // of one feature of an example
 
@@ -120,7 +122,7 @@ class RecordsDescriber {
       statistics.AddValue(static_cast<double>(value.size()));
     }
     if (shown != nullptr) {
-      for (const float value : floats_) shown->push_back(JsonNumber(value));
+      for (const float value : floats_) shown->push_back(value);
       for (const int64_t value : ints_) shown->push_back(value);
       for (const std::string_view value : bytes_values_) shown->push_back(JsonText(value));
     }
@@ -182,8 +184,6 @@ std::string PrintFeatures(const Json& features) {
   return AlignColumns(rows) + (lengths ? "  (min, max, mean of bytes are lengths)\n" : "");
 }
 
-}  // namespace
-
 StatusOr<Json> DescribeRecords(FileSystem& fs, const std::string& path,
                                const InspectOptions& options) {
   RecordsDescriber describer(options.examples);
@@ -230,6 +230,14 @@ std::string PrintRecords(const Json& records) {
     text += AlignColumns(rows);
   }
   return text;
+}
+
+}  // namespace
+
+StatusOr<std::string> InspectRecords(FileSystem& fs, const std::string& path,
+                                     const InspectOptions& options) {
+  ASSIGN_OR_RETURN(const Json records, DescribeRecords(fs, path, options));
+  return options.json ? records.dump() : PrintRecords(records);
 }
 
 StatusOr<std::string> DigestRecords(FileSystem& fs, const std::string& path) {

@@ -15,6 +15,8 @@
 namespace capstan {
 namespace {
 
+using Json = nlohmann::ordered_json;
+
 std::string TypeName(int type) {
   const bool reference = type > 100;  // TensorFlow 1's variables
   return NameOf(static_cast<DType>(reference ? type - 100 : type)) + (reference ? " ref" : "");
@@ -144,10 +146,7 @@ bool HasVariables(FileSystem& fs, const std::string& folder) {
   return fs.Exists(BundleIndexPath(SavedModelVariablesPrefix(folder)));
 }
 
-}  // namespace
-
-StatusOr<Json> DescribeSavedModel(FileSystem& fs, const std::string& folder,
-                                  const InspectOptions& options) {
+StatusOr<Json> DescribeSavedModel(FileSystem& fs, const std::string& folder) {
   ASSIGN_OR_RETURN(const std::unique_ptr<tensorflow::SavedModel> model, ReadSavedModel(fs, folder));
   Json json;
   json["graphs"] = Json::array();
@@ -158,10 +157,6 @@ StatusOr<Json> DescribeSavedModel(FileSystem& fs, const std::string& folder,
     const std::string path = JoinPath(folder, name);
     if (!fs.IsFolder(path)) continue;
     ASSIGN_OR_RETURN(json[name], fs.List(path));
-  }
-  if (HasVariables(fs, folder)) {
-    ASSIGN_OR_RETURN(json["variables"],
-                     DescribeBundle(fs, SavedModelVariablesPrefix(folder), options));
   }
   return json;
 }
@@ -175,8 +170,7 @@ std::string PrintSavedModel(const Json& model) {
       text += fmt::format("file {}/{}\n", name, file.get<std::string>());
     }
   }
-  if (!model.contains("variables")) return text + "no variables folder\n";
-  return text + "variables: " + PrintBundle(model["variables"]);
+  return text;
 }
 
 StatusOr<Json> DescribeMetaGraphFile(FileSystem& fs, const std::string& path) {
@@ -188,7 +182,28 @@ StatusOr<Json> DescribeMetaGraphFile(FileSystem& fs, const std::string& path) {
   return DescribeMetaGraph(meta_graph);
 }
 
-std::string PrintMetaGraphFile(const Json& meta_graph) { return PrintMetaGraph(meta_graph); }
+}  // namespace
+
+StatusOr<std::string> InspectSavedModel(FileSystem& fs, const std::string& folder,
+                                        const InspectOptions& options) {
+  ASSIGN_OR_RETURN(Json model, DescribeSavedModel(fs, folder));
+  std::string variables;
+  if (HasVariables(fs, folder)) {
+    ASSIGN_OR_RETURN(variables, InspectBundle(fs, SavedModelVariablesPrefix(folder), options));
+  }
+  if (options.json) {
+    if (!variables.empty()) model["variables"] = Json::parse(variables);
+    return model.dump();
+  }
+  return PrintSavedModel(model) +
+         (variables.empty() ? "no variables folder\n" : "variables: " + variables);
+}
+
+StatusOr<std::string> InspectMetaGraphFile(FileSystem& fs, const std::string& path,
+                                           const InspectOptions& options) {
+  ASSIGN_OR_RETURN(const Json meta_graph, DescribeMetaGraphFile(fs, path));
+  return options.json ? meta_graph.dump() : PrintMetaGraph(meta_graph);
+}
 
 StatusOr<std::string> DigestSavedModel(FileSystem& fs, const std::string& folder) {
   ASSIGN_OR_RETURN(const std::unique_ptr<tensorflow::SavedModel> model, ReadSavedModel(fs, folder));

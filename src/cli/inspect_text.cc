@@ -1,6 +1,5 @@
 // How `capstan inspect` writes numbers, bytes and tables.
 #include <algorithm>
-#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "cli/inspect_parts.h"
@@ -52,16 +51,10 @@ std::string Printable(std::string_view bytes, size_t max_bytes) {
   return bytes.size() > max_bytes ? text + "…" : text;
 }
 
-Json JsonNumber(double number) {
-  if (std::isnan(number)) return "nan";
-  if (std::isinf(number)) return number > 0 ? "inf" : "-inf";
-  return number;
-}
-
 std::string JsonText(std::string_view bytes) {
   // The library refuses to write what is not UTF-8.
   try {
-    const Json text = std::string(bytes);
+    const nlohmann::json text = std::string(bytes);
     text.dump();
     return std::string(bytes);
   } catch (const nlohmann::json::exception&) {
