@@ -114,7 +114,7 @@ Status WriteFiltered(const TableSpec& spec, int table, Snapshot* snapshot,
                      TensorBundleWriter* writer) {
   const int64_t count = snapshot->filtered_count(table);
   int streams[3];
-  const char* suffixes[3] = {"-keys_filtered", "-freqs_filtered", "-versions_filtered"};
+  const char* suffixes[3] = {"/filtered-keys", "/filtered-freqs", "/filtered-versions"};
   for (int i = 0; i < 3; ++i) {
     ASSIGN_OR_RETURN(streams[i],
                      writer->OpenStream(spec.variable + suffixes[i], DType::kInt64, {count}));
@@ -245,11 +245,11 @@ class TableReader {
   }
 
   Status MakeFiltered() {
-    ASSIGN_OR_RETURN(const auto keys, reader_.ReadInts(NameOf(spec_.variable + "-keys_filtered")));
+    ASSIGN_OR_RETURN(const auto keys, reader_.ReadInts(NameOf(spec_.variable + "/filtered-keys")));
     ASSIGN_OR_RETURN(const auto counts,
-                     reader_.ReadInts(NameOf(spec_.variable + "-freqs_filtered")));
+                     reader_.ReadInts(NameOf(spec_.variable + "/filtered-freqs")));
     ASSIGN_OR_RETURN(const auto steps,
-                     reader_.ReadInts(NameOf(spec_.variable + "-versions_filtered")));
+                     reader_.ReadInts(NameOf(spec_.variable + "/filtered-versions")));
     if (counts.size() != keys.size() || steps.size() != keys.size()) {
       return CorruptionError("checkpoint {}: table {}: filtered keys, freqs and versions differ",
                              reader_.prefix(), spec_.variable);

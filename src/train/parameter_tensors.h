@@ -6,7 +6,7 @@
 //   table T with keys         T-keys int64 [N], T-freqs int64 [N], T-versions int64 [N] (last step
 //   seen),
 //                             parts P [N, dim] (T/wide, T/embedding), slots;
-//                             T-keys_filtered, T-freqs_filtered, T-versions_filtered: seen, not
+//                             T/filtered-keys, T/filtered-freqs, T/filtered-versions: seen, not
 //                             admitted
 //
 // A table without rows is written as one row of zeros with key 0 and version -1, which reading

@@ -188,6 +188,7 @@ StatusOr<bool> Session::TrainOneBatch() {
   state_.position = batch_->position;
   result_.examples += batch_->size;
   last_loss_ = step.loss;
+  state_.parameters->Expire(state_.step);
   if (!options_.benchmark) window_->Add(*batch_, step.logits);
   return true;
 }

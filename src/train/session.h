@@ -35,7 +35,6 @@ struct SessionOptions {
   std::string model_path;      // SavedModels; "": none
   std::string warm_start;      // prefix or folder of a checkpoint to begin from
   std::string warm_start_map;  // "ours=theirs,ours=theirs"; "": the same names
-  int64_t expire_every_steps = 1000;
 
   bool benchmark = false;  // only the steps: no reports, checkpoints, events, export
 };
