@@ -171,8 +171,8 @@ void PullAndPush(int64_t rows, double seconds) {
     const int64_t bytes = parameters->memory_bytes();
     parameters.reset();
     std::printf(
-        "  %d thread(s), plain random gather of 160 B of %.1f GB: %.0f ns per row and "
-        "thread\n",
+        "  %d thread(s), plain random gather of 160 B of %.1f GB: %.0f ns of processor time per "
+        "row\n",
         workers, bytes / 1e9, GatherLimit(bytes, 160, workers));
   }
 }
