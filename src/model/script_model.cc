@@ -48,7 +48,10 @@ Status SetLoss(const ScriptModelOptions& options, ModelSpec* spec) {
                  options.scenario);
   }
   std::string loss = options.loss;
-  if (loss.empty()) loss = options.scenario == "regression" ? "mean_square" : "softmax";
+  if (loss.empty()) {
+    const bool one_output = spec->kind == ModelKind::kFm || spec->kind == ModelKind::kDeepFm;
+    loss = options.scenario == "regression" ? "mean_square" : one_output ? "sigmoid" : "softmax";
+  }
   if (loss == "softmax" || loss == "sparse_cross_entropy" || loss == "cross_entropy") {
     spec->loss = Loss::kSoftmax;
   } else if (loss == "sigmoid") {

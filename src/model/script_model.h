@@ -13,7 +13,9 @@ namespace capstan {
 struct ScriptModelOptions {
   std::string model = "dnn";  // lr (wide), dnn (deep), wide_and_deep, customized, fm, deepfm, dlrm
   std::string dnn_struct = "128 32 8";  // hidden widths, by blanks
-  std::string loss;                     // "": softmax, or mean_square where scenario is regression
+  // "": softmax (fm and deepfm, which have one output: sigmoid), or mean_square where scenario is
+  // regression
+  std::string loss;
   std::string scenario = "classification";
   int64_t feature_size = 0;  // 0: what the data shows (dense), 124 (sparse, as a8a)
   int label_size = 2;
