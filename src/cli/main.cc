@@ -1,4 +1,6 @@
 // capstan: see README.md. This file only chooses the command.
+#include <google/protobuf/stubs/logging.h>
+
 #include <cstdio>
 #include <string>
 #include <string_view>
@@ -38,6 +40,7 @@ std::string Usage() {
 }
 
 int Run(int argc, char** argv) {
+  google::protobuf::SetLogHandler(nullptr);  // damage in files is told by our own sentences
   const Args words(argv + 1, argv + argc);
   if (words.empty()) {
     std::fputs(Usage().c_str(), stderr);
