@@ -52,7 +52,7 @@ struct EmbeddingSpec {
 
 // How variables are called in checkpoints (docs/formats/checkpoint.md lists them).
 enum class Naming {
-  kModelFile,   // "deep/layer_0/weights", "wide/bias", "tables/user/embedding"
+  kModelFile,   // "deep/layer_0/weights", "wide/biases", "tables/user/embedding"
   kDense2018,   // "input_layer/weights", "layer_0/weights", "output_layer/weights", "lr/weights"
   kSparse2018,  // "input/weights", "layer0/weights", "output/weights",
                 // "logistic_regression/weights"
