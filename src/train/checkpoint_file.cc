@@ -11,7 +11,8 @@
 #include "model/graph_export.h"
 #include "model/model_file.h"
 #include "tensorflow/meta_graph.pb.h"
-#include "train/parameter_tensors.h"
+#include "train/parameter_reader.h"
+#include "train/parameter_writer.h"
 
 namespace capstan {
 namespace {

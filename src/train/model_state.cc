@@ -9,7 +9,7 @@
 #include "formats/tensor_bundle_reader.h"
 #include "model/model_file.h"
 #include "train/checkpoint_file.h"
-#include "train/parameter_tensors.h"
+#include "train/parameter_reader.h"
 
 namespace capstan {
 namespace {

@@ -6,7 +6,7 @@
 #include "model/model_file.h"
 #include "tensorflow/meta_graph.pb.h"
 #include "train/model_state.h"
-#include "train/parameter_tensors.h"
+#include "train/parameter_writer.h"
 
 namespace capstan {
 namespace {

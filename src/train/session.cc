@@ -276,6 +276,16 @@ Status Session::EndOfRun() {
     return OkStatus();
   }
   RETURN_IF_ERROR(ReportAndSave(true));
+  if (result_.step == 0) {
+    hooks_.log(
+        fmt::format("Nothing left to train: the checkpoint is at the end of epoch {}; a larger "
+                    "--epoch_number goes on, --mode=train_from_scratch begins anew",
+                    state_.position.epoch));
+  } else {
+    hooks_.log(fmt::format("Done training: {} examples in {:.1f} s, {:.0f} examples/s",
+                           result_.examples, result_.seconds,
+                           static_cast<double>(result_.examples) / result_.seconds));
+  }
   if (folder_ != nullptr && step_saved_ >= 0) {
     hooks_.log("Save the checkpoint: " + folder_->PrefixOf(step_saved_));
   }
