@@ -30,7 +30,7 @@ StatusOr<ModelSpec> SpecOf(FileSystem& fs, const FileScoringOptions& options,
     while (std::getline(stream, column, ',')) input.id_columns.push_back(column);
   }
   if (!options.evaluate) {  // nothing that only metrics need has to be in the files
-    input.label.clear();
+    input.wants_label = false;
     input.group.clear();
     input.example_weight.clear();
   }

@@ -57,6 +57,7 @@ struct InputSpec {
   std::vector<FeatureSpec> features;
   std::string label = "label";          // int64 or float, found by looking
   int classes = 0;                      // > 0: labels are whole numbers in [0, classes)
+  bool wants_label = true;              // false: passed over where there is one (predictions)
   std::string example_weight;           // column of a float; "": all 1
   std::string group;                    // column whose values group examples for GAUC; "": none
   std::vector<std::string> id_columns;  // carried through to predictions as text

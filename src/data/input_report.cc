@@ -104,6 +104,13 @@ StatusOr<InputReport> MakeInputReport(const RowPlan& plan, const TextLayout& lay
   } else {
     report.label_type = TextLabelType(plan, layout, sample);
   }
+  const std::string& label = plan.spec.label;
+  if (report.label_type == "none" && plan.spec.wants_label && !label.empty()) {
+    std::vector<std::string> names = sample.format.names;
+    for (const SeenColumn& column : columns) names.push_back(column.name);
+    return Error("read {}: its first records have no label '{}'; they have {}{}", path, label,
+                 ColumnsText(columns, ""), NearestHint(label, names));
+  }
   report.text = report.format;
   if (!report.compression.empty()) report.text += " (" + report.compression + ")";
   report.text += report.label_type == "none" ? ", no label" : ", label " + report.label_type;

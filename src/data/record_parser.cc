@@ -342,8 +342,9 @@ Status RowParser<Fields>::ParseWeights(const RowPlan::Category& plan, KeyColumn*
 template <typename Fields>
 Status RowParser<Fields>::ParseLabel(float* label) {
   *label = 0.0f;
-  if (plan_.label < 0 || fields_.Missing(plan_.label)) return OkStatus();
+  if (plan_.label < 0 || !plan_.spec.wants_label) return OkStatus();
   const std::string& name = plan_.spec.label;
+  if (fields_.Missing(plan_.label)) return Error("there is no label '{}'", name);
   const Status status = fields_.Number(plan_.label, label);
   if (!status.ok()) return MakeStatus(status.code(), "label '" + name + "' " + Message(status));
   const float x = *label;

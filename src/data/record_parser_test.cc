@@ -153,6 +153,7 @@ TEST(RecordParserTest, MissingFeaturesHaveDefaults) {
   InputSpec spec = Spec({v, bucket, id, Feature("s", FeatureType::kHash), color, IdList(),
                          Feature("there", FeatureType::kId)});
   spec.example_weight = "weight";
+  spec.wants_label = false;
   auto batch = ReadBatch(spec, Record().Int("there", {1}).File());
   ASSERT_TRUE(batch.ok()) << batch.status();
   const Batch& b = **batch;
@@ -170,6 +171,7 @@ TEST(RecordParserTest, WrongValuesAreNamed) {
   constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
   constexpr float kInf = std::numeric_limits<float>::infinity();
   InputSpec spec = Spec({Vector("I1", 1), Vector("v", 3)});
+  spec.wants_label = false;
   const auto error = [&](Record record) { return ErrorOf(spec, record.File()); };
   EXPECT_EQ(error(Record().Int("I1", {1})),
             "read f at offset 0: feature 'I1' is int64, wanted float");
@@ -181,6 +183,12 @@ TEST(RecordParserTest, WrongValuesAreNamed) {
             "read f at offset 0: feature 'I1' is nan, wanted a finite number");
   EXPECT_EQ(error(Record().Float("I1", {1}).Float("v", {1, -kInf, 2})),
             "read f at offset 0: feature 'v' is -inf in element 1, wanted a finite number");
+  spec.wants_label = true;
+  EXPECT_EQ(error(Record().Float("I1", {1}).Int("Label", {1})),
+            "read f: its first records have no label 'label'; they have I1 float[1], Label "
+            "int64[1], nearest is 'Label'");
+  EXPECT_EQ(error(Record().Float("I1", {1}).Float("label", {})),
+            "read f at offset 0: label 'label' has 0 values, wanted 1");
   EXPECT_EQ(error(Record().Float("I1", {1}).Float("label", {kNan})),
             "read f at offset 0: label 'label' is nan, wanted a finite number");
   spec.classes = 2;
@@ -198,6 +206,7 @@ TEST(RecordParserTest, WrongValuesAreNamed) {
   FeatureSpec list = IdList();
   list.size = 124;
   spec = Spec({id, list});
+  spec.wants_label = false;
   EXPECT_EQ(error(Record().Int("u", {10})),
             "read f at offset 0: feature 'user' (column 'u') has id 10, which is outside [0, 10)");
   EXPECT_EQ(error(Record().Int("u", {-1})),
@@ -247,7 +256,7 @@ TEST(RecordParserTest, CsvWithAHeader) {
   auto batch = ReadBatch(spec,
                          "key,x,color,n,ids,values,y\n"
                          "k1,1.5,\"a,b\",7,1|2,0.5|1,1\r\n"
-                         "k2,,,,,,\n"
+                         "k2,,,,,,0\n"
                          "k3, 2 ,c,8,3,1,0");
   ASSERT_TRUE(batch.ok()) << batch.status();
   const Batch& b = **batch;
@@ -294,11 +303,18 @@ TEST(RecordParserTest, CsvWithoutAHeader) {
   EXPECT_EQ((*batch)->labels, (std::vector<float>{2, 4}));
   spec.csv_label = "middle";
   EXPECT_EQ(ErrorOf(spec, "0,1,2\n"), "csv_label is 'middle', wanted first or last");
-  // As many columns as the vector has: no label.
+  // As many columns as the vector has: no label, which only predictions can do without.
   spec = Spec({Vector("v", 3)});
+  EXPECT_EQ(ErrorOf(spec, "0,1.5,2\n"),
+            "read f: the first line has 3 columns, wanted 3 for feature 'v' and a label");
+  spec.wants_label = false;
   batch = ReadBatch(spec, "0,1.5,2\n");
-  EXPECT_EQ((*batch)->labels, (std::vector<float>{0}));
+  ASSERT_TRUE(batch.ok()) << batch.status();
   EXPECT_EQ((*batch)->dense, (std::vector<float>{0, 1.5, 2}));
+  batch = ReadBatch(spec, "1.5,2,3,7\n");  // a label that is passed over
+  ASSERT_TRUE(batch.ok()) << batch.status();
+  EXPECT_EQ((*batch)->dense, (std::vector<float>{1.5, 2, 3}));
+  EXPECT_EQ((*batch)->labels, std::vector<float>{0});
   spec = Spec({Vector("a", 1), Feature("b", FeatureType::kId)});
   spec.csv_columns = {"b", "unused", "a", "label"};
   batch = ReadBatch(spec, "5,x,0.5,1\n");

@@ -71,9 +71,10 @@ class CsvLayOut {
     }
     const int length = vector_->feature->length;
     const int count = layout_->field_count;
-    if (count != length && count != length + 1) {
-      return Error("read {}: the first line has {} columns, wanted {} for feature '{}' and a label",
-                   path_, count, length, vector_->feature->name);
+    const bool fits = count == length + 1 || (count == length && !WantsLabel());
+    if (!fits) {
+      return Error("read {}: the first line has {} columns, wanted {} for feature '{}'{}", path_,
+                   count, length, vector_->feature->name, WantsLabel() ? " and a label" : "");
     }
     if (count == length || plan_.label < 0) return OkStatus();
     const std::string& side = plan_.spec.csv_label;
@@ -93,13 +94,19 @@ class CsvLayOut {
         Place(column, static_cast<int>(found - names.begin()));
       } else if (column == plan_.label) {
         const std::string& side = plan_.spec.csv_label;
-        if (!side.empty()) Place(column, side == "first" ? 0 : layout_->field_count - 1);
+        if (!side.empty()) {
+          Place(column, side == "first" ? 0 : layout_->field_count - 1);
+        } else if (WantsLabel()) {
+          return NoSuchColumn(path_, plan_.columns[i], names);
+        }
       } else if (vector_ == nullptr || column != vector_->column) {
         return NoSuchColumn(path_, plan_.columns[i], names);
       }
     }
     return OkStatus();
   }
+
+  bool WantsLabel() const { return plan_.label >= 0 && plan_.spec.wants_label; }
 
   void Place(int column, int field) {
     layout_->fields[column] = {field};
