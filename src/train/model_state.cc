@@ -2,8 +2,10 @@
 
 #include <limits>
 #include <map>
+#include <set>
 #include <sstream>
 
+#include "base/nearest.h"
 #include "formats/checkpoint_state.h"
 #include "formats/saved_model.h"
 #include "formats/tensor_bundle_reader.h"
@@ -119,11 +121,21 @@ Status WarmStart(FileSystem& fs, const std::string& path, const std::string& nam
   ASSIGN_OR_RETURN(const auto names, ParseNameMap(name_map));
   ReadParametersOptions options;
   options.for_training = false;
-  options.name_of = [&names](const std::string& ours) {
+  std::set<std::string> asked;
+  options.name_of = [&](const std::string& ours) {
+    asked.insert(ours);
     const auto it = names.find(ours);
     return it == names.end() ? ours : it->second;
   };
-  return Annotate(ReadParameters(*reader, options, state->parameters.get()), "warm start");
+  RETURN_IF_ERROR(
+      Annotate(ReadParameters(*reader, options, state->parameters.get()), "warm start"));
+  for (const auto& [ours, theirs] : names) {
+    if (asked.contains(ours)) continue;
+    const std::vector<std::string> known(asked.begin(), asked.end());
+    return Error("flag --warm_start_map: the model has no variable '{}'{}", ours,
+                 NearestHint(ours, known));
+  }
+  return OkStatus();
 }
 
 Status AdoptMeasuredFeatures(FileSystem& fs, const std::string& prefix, ModelSpec* spec) {

@@ -47,7 +47,11 @@ class TableReader {
       return MakeKeyedRows(keys_name);
     int64_t count = spec_.dense_size;
     if (count == 0) {
-      const std::string part = NameOf(spec_.parts[0].variable);
+      std::string part;  // the first that is wanted
+      for (size_t i = 0; i < spec_.parts.size() && part.empty(); ++i) {
+        part = NameOf(spec_.parts[i].variable);
+      }
+      if (part.empty()) return OkStatus();
       const TensorEntry* entry = reader_.Find(part);
       if (entry == nullptr || entry->shape.empty()) {
         return NotFoundError("checkpoint {}: no tensor {}, and no rows {} for it", reader_.prefix(),
