@@ -161,7 +161,10 @@ void TableMerge::AddExample(const SliceGradients& slice, int example, const Colu
   const uint32_t last = single ? example + 1 : column.keys->offsets[example + 1];
   const size_t local = example - slice.begin;
   const float* dlogits = slice.dlogits + local * outputs_;
-  const float* pooled = slice.pooled + local * pooled_width_ + column.pooled_offset;
+  const float* pooled = nullptr;
+  if (column.embedding_part >= 0) {
+    pooled = slice.pooled + local * pooled_width_ + column.pooled_offset;
+  }
   for (uint32_t value = first; value < last; ++value) {
     float* target = sums_.Target(column.index[value]);
     if (column.wide_part >= 0) AddPart(column.wide_part, target, dlogits, column, value);
