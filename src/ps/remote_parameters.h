@@ -1,0 +1,78 @@
+// Parameters on servers, as a trainer sees them: one round trip per server for a pull and for a
+// push.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "params/parameters.h"
+#include "ps/lease_board.h"
+#include "ps/messages.h"
+#include "ps/sharding.h"
+#include "ps/transport.h"
+
+namespace capstan {
+
+struct RemoteParametersOptions {
+  TrainMode mode = TrainMode::kAsync;
+  std::vector<std::string> servers;  // addresses
+  int worker = 0;
+  ValueFormat format = ValueFormat::kFloat32;
+  // A call that fails is made again, with the same identity, until so long ago nobody answered.
+  std::chrono::milliseconds call_timeout{10'000};
+  std::chrono::milliseconds peer_timeout{60'000};
+};
+
+// One trainer thread. kAborted from any call: the generation is over; ask the chief. kUnavailable:
+// a server was not reached for peer_timeout; the message names it and its address.
+class RemoteParameters : public Parameters {
+ public:
+  RemoteParameters(std::vector<TableSpec> tables, std::vector<DenseSpec> dense,
+                   const RemoteParametersOptions& options, Transport* transport);
+  ~RemoteParameters() override;
+
+  const std::vector<TableSpec>& tables() const override;
+  const std::vector<DenseSpec>& dense_variables() const override;
+  // Rows come packed: the parts' weights side by side.
+  const PulledRowFormat& row_format(int table) const override;
+
+  // A new generation; also makes waiting calls return.
+  void SetRun(const RunId& run);
+  void Stop();
+
+  // Sync: the rows as of after `step` - 1. Async: as they are.
+  Status Pull(int64_t step, std::span<const TableKeys> keys, PulledRows* rows) override;
+  Status Lookup(std::span<const TableKeys> keys, PulledRows* rows) override;
+  std::span<const float> dense() const override;
+
+  // Async: one batch of a lease. `identity` says which: set before each Push.
+  void SetPushIdentity(const PushIdentity& identity);
+  Status Push(const StepRates& rates, const Gradients& gradients) override;
+  // Sync: gradients of several slices of the last pull, each with its identity.
+  struct SlicePush {
+    PushIdentity identity;
+    double weight_sum = 0;
+    const Gradients* gradients = nullptr;  // rows of all pulled keys …
+    // … of which only those with a count are sent: [table][key]: times in the slice
+    std::vector<std::span<const uint32_t>> counts;
+  };
+  Status PushSlices(std::span<const SlicePush> slices);
+
+  struct Statistics {
+    int64_t bytes_out = 0, bytes_in = 0, pulls = 0, pushes = 0, retries = 0;
+    int64_t staleness_sum = 0,
+            staleness_max = 0;  // async: pushes applied between a pull and its push
+  };
+  Statistics statistics() const;
+
+ private:
+  struct Rep;
+  const std::unique_ptr<Rep> rep_;
+};
+
+}  // namespace capstan

@@ -1,0 +1,48 @@
+// Which server has what: rows by hash shard, dense variables in equal pieces of bytes.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "base/random.h"
+#include "params/table_spec.h"
+
+namespace capstan {
+
+// Rows lie in 1,024 shards by a hash of (table, key); server s of n has shards [1024 s / n, 1024
+// (s+1) / n).
+constexpr int kRowShards = 1024;
+
+class Sharding {
+ public:
+  // `dense` with offsets as LayOutDense sets them.
+  Sharding(const std::vector<TableSpec>& tables, const std::vector<DenseSpec>& dense, int servers);
+
+  int servers() const { return servers_; }
+
+  int ServerOf(int table, uint64_t key) const {
+    return server_of_shard_[MixBits(table_seeds_[table], key) >> 54];
+  }
+
+  // Rows [first_row, first_row + rows) along the first dimension of a dense variable (a scalar is
+  // one row).
+  struct DensePiece {
+    int variable = 0;
+    int64_t first_row = 0, rows = 0;
+    int64_t offset = 0, count = 0;  // floats in the whole flat array
+  };
+  // Of one server, in the order of the variables. Together all servers have each float once; no
+  // server has more than its equal share of bytes plus one row. Constants (not trainable) are
+  // everywhere.
+  const std::vector<DensePiece>& dense_pieces(int server) const { return pieces_[server]; }
+  int64_t dense_floats(int server) const { return dense_floats_[server]; }
+
+ private:
+  int servers_;
+  std::vector<int> server_of_shard_;
+  std::vector<uint64_t> table_seeds_;
+  std::vector<std::vector<DensePiece>> pieces_;
+  std::vector<int64_t> dense_floats_;
+};
+
+}  // namespace capstan
