@@ -87,6 +87,7 @@ void Trainer::ComputeSlices(int64_t step, const Batch& batch) {
     slice.result = SliceResult();
   }
   const float* dense = parameters_->dense().data();
+  ++dense_version_;
   pool_->ParallelFor(count, [&](int64_t s, int worker) {
     Slice& slice = slices_[s];
     const SliceInput input{.batch = &batch,
@@ -94,7 +95,8 @@ void Trainer::ComputeSlices(int64_t step, const Batch& batch) {
                            .dense = dense,
                            .begin = slice.begin,
                            .end = slice.end,
-                           .step = step};
+                           .step = step,
+                           .dense_version = dense_version_};
     if (slice.begin == slice.end) {
       std::fill(slice.dense_gradient.begin(), slice.dense_gradient.end(), 0.0f);
       return;

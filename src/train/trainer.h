@@ -13,6 +13,7 @@
 #include "model/model.h"
 #include "model/row_gradients.h"
 #include "params/parameters.h"
+#include "tensor/aligned_vector.h"
 #include "train/unique_keys.h"
 
 namespace capstan {
@@ -41,9 +42,9 @@ class Trainer {
 
   struct Slice {
     int begin = 0, end = 0;
-    std::vector<float> dense_gradient;  // [dense size]
-    std::vector<float> dlogits;         // [examples, outputs]
-    std::vector<float> pooled;          // [examples, pooled width]
+    AlignedVector<float> dense_gradient;  // [dense size]
+    AlignedVector<float> dlogits;         // [examples, outputs]
+    AlignedVector<float> pooled;          // [examples, pooled width]
     SliceResult result;
   };
   void ComputeSlices(int64_t step, const Batch& batch);
@@ -63,7 +64,8 @@ class Trainer {
   BatchRows rows_;
   std::vector<float> logits_;
   std::vector<std::vector<float>> row_gradients_;  // [table]
-  std::vector<float> dense_gradient_;
+  AlignedVector<float> dense_gradient_;
+  int64_t dense_version_ = 0;  // rises with every step: the weights may have changed
 };
 
 }  // namespace capstan
