@@ -12,9 +12,9 @@ namespace {
 
 constexpr int kNumbers = 13;
 constexpr int kFeatures = 26;
-constexpr int kWideRanks = 300;
-constexpr int kPairs = 8;
-constexpr int kPairRanks = 100;
+constexpr int kWideRanks = 40;
+constexpr int kPairs = 4;
+constexpr int kPairRanks = 20;
 constexpr int kPairWidth = 2;
 constexpr int kHidden = 8;
 constexpr int kSample = 1 << 13;
@@ -115,7 +115,7 @@ class ClickTeacher : public Teacher {
   void MakeNetwork() {
     RandomStream random = Stream(seed_, Purpose::kNetwork, 0);
     for (auto& unit : hidden_) {
-      for (float& w : unit) w = static_cast<float>(random.Normal() / std::sqrt(kNumbers));
+      for (float& w : unit) w = static_cast<float>(0.6 * random.Normal() / std::sqrt(kNumbers));
     }
     for (float& b : hidden_bias_) b = static_cast<float>(0.5 * random.Normal());
     for (float& w : output_) w = static_cast<float>(random.Normal());
@@ -157,9 +157,9 @@ class ClickTeacher : public Teacher {
   }
 
   double Score(const Parts& parts) const {
-    return std::sqrt(0.60) * wide_scale_(parts.wide) +
-           std::sqrt(0.25) * number_scale_(parts.numbers) +
-           std::sqrt(0.15) * pair_scale_(parts.pairs);
+    return std::sqrt(0.67) * wide_scale_(parts.wide) +
+           std::sqrt(0.30) * number_scale_(parts.numbers) +
+           std::sqrt(0.03) * pair_scale_(parts.pairs);
   }
 
   // On rows of their own: first the numbers' logarithms, then the parts, then the logit.

@@ -37,10 +37,13 @@ class Teacher {
 // 13 numbers (log-normal, rounded down) and 26 ids (Zipf-like, exponent 1.05), a positive rate of
 // 25 % and a best AUC of about 0.8. The truth is wide and deep:
 //
-//   logit = bias + scale × (√.60 wide + √.25 numbers + √.15 pairs), each with variance 1
-//   wide     a normal weight for each of the 300 most frequent ids of a feature
+//   logit = bias + scale × (√.67 wide + √.30 numbers + √.03 pairs), each with variance 1
+//   wide     a normal weight for each of the 40 most frequent ids of a feature
 //   numbers  a small tanh network of the standardised log(1 + x)
-//   pairs    products of 2-vectors of the 100 most frequent ids of 8 pairs of features
+//   pairs    products of 2-vectors of the 20 most frequent ids of 4 pairs of features
+//
+// Only frequent ids matter, so that a wide & deep model can come within 0.01 of the best AUC in one
+// pass over two million rows.
 std::unique_ptr<Teacher> NewClickTeacher(const TeacherOptions& options);
 
 // 9 numbers in 1 … 10 of two classes, from geometric distributions of different slope: a linear
