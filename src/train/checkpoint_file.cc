@@ -96,10 +96,10 @@ Status WriteCheckpoint(FileSystem& fs, const std::string& prefix, const std::str
                    TensorBundleWriter::Create(fs, prefix));
   RETURN_IF_ERROR(WriteRunState(model.spec(), run, writer.get()));
   RETURN_IF_ERROR(WriteParameters(model, /*for_training=*/true, snapshot, writer.get()));
-  RETURN_IF_ERROR(
-      WriteGraphs(fs, prefix, graph_path, model));
-  const Status status = writer->Finish();
-  if (!status.ok()) fs.Remove(prefix + ".meta").IgnoreError();
+  const bool had_meta = fs.Exists(prefix + ".meta");
+  Status status = WriteGraphs(fs, prefix, graph_path, model);
+  if (status.ok()) status = writer->Finish();
+  if (!status.ok() && !had_meta) fs.Remove(prefix + ".meta").IgnoreError();
   return status;
 }
 

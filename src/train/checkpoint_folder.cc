@@ -24,6 +24,20 @@ std::string ReadBest(FileSystem& fs, const std::string& folder) {
   return text->substr(0, text->find('\n'));
 }
 
+// "checkpoint.ckpt-7.meta" and the like, if it is of a checkpoint of this base name:
+// "checkpoint.ckpt-7".
+std::string CheckpointOf(const std::string& file, const std::string& base_name) {
+  if (!file.starts_with(base_name + "-")) return "";
+  const size_t digits = base_name.size() + 1;
+  const size_t end = file.find_first_not_of("0123456789", digits);
+  if (end == digits || end == std::string::npos || file[end] != '.') return "";
+  return file.substr(0, end);
+}
+
+int64_t StepOf(const std::string& name) {
+  return std::strtoll(name.c_str() + name.rfind('-') + 1, nullptr, 10);
+}
+
 bool Contains(const std::vector<std::string>& names, const std::string& name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
@@ -40,7 +54,13 @@ StatusOr<CheckpointFolder> CheckpointFolder::Open(FileSystem* fs, const std::str
   RETURN_IF_ERROR(fs->CreateFolder(folder));
   ASSIGN_OR_RETURN(const std::vector<std::string> names, fs->List(folder));
   for (const std::string& name : names) {
-    if (name.starts_with(base_name + "-") && name.find(".tmp") != std::string::npos) {
+    const std::string checkpoint = CheckpointOf(name, base_name);
+    const bool temporary = !checkpoint.empty() && name.find(".tmp") != std::string::npos;
+    // (A file of that very name is a checkpoint in the format of before 2016.)
+    const bool without_index = !checkpoint.empty() && !Contains(names, checkpoint + ".index") &&
+                               !Contains(names, checkpoint);
+    if (temporary || without_index || name == "checkpoint.tmp" ||
+        name == std::string(kBestStateFile) + ".tmp") {
       RETURN_IF_ERROR(fs->Remove(JoinPath(folder, name)));
     }
   }
@@ -48,9 +68,30 @@ StatusOr<CheckpointFolder> CheckpointFolder::Open(FileSystem* fs, const std::str
 }
 
 StatusOr<std::string> CheckpointFolder::Newest() const {
-  StatusOr<std::string> prefix = LatestCheckpoint(*fs_, folder_);
-  if (!prefix.ok() && absl::IsNotFound(prefix.status())) return std::string();
-  return prefix;
+  ASSIGN_OR_RETURN(CheckpointState state, ReadState(*fs_, folder_));
+  if (state.newest.empty()) return std::string();
+  state.all.push_back(state.newest);
+  for (size_t i = state.all.size(); i > 0; --i) {
+    const std::string prefix = FullPrefix(state.all[i - 1]);
+    if (fs_->Exists(prefix + ".index")) return prefix;
+  }
+  return FullPrefix(state.newest);  // whoever reads it says what is missing
+}
+
+std::string CheckpointFolder::FullPrefix(const std::string& name) const {
+  return name.starts_with("/") ? name : JoinPath(folder_, name);
+}
+
+Status CheckpointFolder::AdoptUnlisted(int64_t step, std::vector<std::string>* names) const {
+  int64_t oldest = step;
+  for (const std::string& name : *names) oldest = std::min(oldest, StepOf(name));
+  ASSIGN_OR_RETURN(const std::vector<std::string> files, fs_->List(folder_));
+  for (const std::string& file : files) {
+    const std::string name = CheckpointOf(file, base_name_);
+    if (name.empty() || file != name + ".index" || Contains(*names, name)) continue;
+    if (StepOf(name) > oldest && StepOf(name) < step) names->push_back(name);
+  }
+  return OkStatus();
 }
 
 std::string CheckpointFolder::PrefixOf(int64_t step) const {
@@ -65,6 +106,7 @@ Status CheckpointFolder::Commit(int64_t step, bool is_best) {
 
   std::vector<std::string> names = state.all;
   std::erase(names, name);
+  RETURN_IF_ERROR(AdoptUnlisted(step, &names));
   names.push_back(name);
   CheckpointState next;
   next.newest = name;
@@ -85,7 +127,7 @@ Status CheckpointFolder::Commit(int64_t step, bool is_best) {
 }
 
 Status CheckpointFolder::RemoveCheckpoint(const std::string& name) {
-  const std::string prefix = name.starts_with("/") ? name : JoinPath(folder_, name);
+  const std::string prefix = FullPrefix(name);
   if (fs_->Exists(prefix + ".index")) RETURN_IF_ERROR(RemoveTensorBundle(*fs_, prefix));
   if (fs_->Exists(prefix + ".meta")) RETURN_IF_ERROR(fs_->Remove(prefix + ".meta"));
   return OkStatus();

@@ -18,11 +18,12 @@ namespace capstan {
 class CheckpointFolder {
  public:
   // Makes the folder; `keep` newest checkpoints stay, and the best beside them. Leftovers of
-  // writers that were killed (temporary names) are removed. `base_name` as in "checkpoint.ckpt".
+  // writers that were killed (temporary names, files of a checkpoint without index) are removed.
+  // `base_name` as in "checkpoint.ckpt".
   static StatusOr<CheckpointFolder> Open(FileSystem* fs, const std::string& folder,
                                          const std::string& base_name, int keep);
 
-  // Prefix of the newest, or "" when there is none.
+  // Prefix of the newest that has an index, or "" when the state file names none.
   StatusOr<std::string> Newest() const;
   std::string PrefixOf(int64_t step) const;
 
@@ -36,6 +37,10 @@ class CheckpointFolder {
 
  private:
   CheckpointFolder(FileSystem* fs, std::string folder, std::string base_name, int keep);
+  std::string FullPrefix(const std::string& name) const;
+  // Whole checkpoints whose writer was killed before it said so: older than `step`, not than all of
+  // `names`, to which they are added.
+  Status AdoptUnlisted(int64_t step, std::vector<std::string>* names) const;
   Status RemoveCheckpoint(const std::string& name);
 
   FileSystem* fs_;

@@ -69,6 +69,28 @@ TEST_F(CheckpointFolderTest, StartingOverKeepsTheOldUntilTheFirstCommit) {
   EXPECT_EQ(Kept().size(), 2u);
 }
 
+TEST_F(CheckpointFolderTest, KilledBeforeItWasSaid) {
+  CheckpointFolder folder = Open(2);
+  Save(&folder, 1);
+  auto writer = TensorBundleWriter::Create(fs_, folder.PrefixOf(2)).value();
+  ASSERT_TRUE(writer->Finish().ok());
+  CheckpointFolder again = Open(2);
+  EXPECT_EQ(again.Newest().value(), "ck/checkpoint.ckpt-1");
+  Save(&again, 3);
+  EXPECT_EQ(Kept(), (std::vector<std::string>{"checkpoint.ckpt-2", "checkpoint.ckpt-3"}));
+  Save(&again, 4);
+  EXPECT_FALSE(fs_.Exists("ck/checkpoint.ckpt-2.index"));
+}
+
+TEST_F(CheckpointFolderTest, KilledWhileTheNewestWasReplaced) {
+  CheckpointFolder folder = Open(2);
+  Save(&folder, 1);
+  Save(&folder, 2);
+  ASSERT_TRUE(fs_.Remove("ck/checkpoint.ckpt-2.index").ok());
+  EXPECT_EQ(Open(2).Newest().value(), "ck/checkpoint.ckpt-1");
+  EXPECT_FALSE(fs_.Exists("ck/checkpoint.ckpt-2.meta"));
+}
+
 TEST_F(CheckpointFolderTest, LeftoversOfKilledWritersGo) {
   ASSERT_TRUE(fs_.CreateFolder("ck").ok());
   ASSERT_TRUE(WriteFileAtomically(fs_, "ck/checkpoint.ckpt-7.data-00000-of-00001.tmp1", "x").ok());
