@@ -13,12 +13,13 @@ namespace capstan {
 // What a request asks for; the name of the gRPC method.
 enum class Method : int {
   kHello = 0,  // anyone → anyone: who are you
+  kSetup,      // chief → server: the model, before the first kBegin
   kPull,       // worker → server
   kPush,       // worker → server
   kControl,    // chief → server: cut, restore, end
   kLease,      // worker → chief: give me work, here is what I did
 };
-constexpr int kMethodCount = 5;
+constexpr int kMethodCount = 6;
 
 using Reply = std::function<void(StatusOr<std::string>)>;
 
