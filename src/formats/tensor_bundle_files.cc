@@ -52,8 +52,49 @@ Status AddEntry(BundleIndexEntry entry, const std::string& part,
   return OkStatus();
 }
 
+// The rows of one tensor from several parts, in their order, as slices of one.
+Status AddConcatenation(std::vector<BundleIndexEntry> pieces,
+                        std::map<std::string, BundleIndexEntry>* merged) {
+  const std::string name = pieces[0].key;
+  BundleIndexEntry whole{.key = name, .dtype = pieces[0].dtype, .shape = pieces[0].shape};
+  if (whole.shape.empty()) return Error("merge bundles: scalar {} is in two parts", name);
+  whole.shape[0] = 0;
+  for (const BundleIndexEntry& piece : pieces) {
+    Shape other = piece.shape;
+    if (other.empty() || !piece.slices.empty() || piece.dtype != whole.dtype) {
+      return Error("merge bundles: parts of tensor {} do not fit each other", name);
+    }
+    other[0] = whole.shape[0];
+    if (other != whole.shape) {
+      return Error("merge bundles: tensor {} is {} in one part and {} in another", name,
+                   ToString(pieces[0].shape), ToString(piece.shape));
+    }
+    whole.shape[0] += piece.shape[0];
+  }
+  std::erase_if(pieces, [](const BundleIndexEntry& piece) { return piece.shape[0] == 0; });
+  if (pieces.size() <= 1) {
+    if (pieces.size() == 1) whole = pieces[0];
+    (*merged)[name] = std::move(whole);
+    return OkStatus();
+  }
+  int64_t row = 0;
+  for (BundleIndexEntry& piece : pieces) {
+    TensorSlice slice;
+    for (const int64_t size : piece.shape) slice.push_back({0, size});
+    slice[0] = {row, piece.shape[0]};
+    row += piece.shape[0];
+    whole.slices.push_back(slice);
+    piece.key = SliceKey(name, slice);
+    (*merged)[piece.key] = std::move(piece);
+  }
+  (*merged)[name] = std::move(whole);
+  return OkStatus();
+}
+
+enum class SameName { kIsAnError, kIsConcatenated };
+
 StatusOr<Merge> PlanMerge(FileSystem& fs, std::span<const std::string> parts,
-                          const std::string& prefix) {
+                          const std::string& prefix, SameName same_name) {
   std::vector<BundleIndex> indexes;
   int shard_count = 0;
   for (const std::string& part : parts) {
@@ -66,6 +107,7 @@ StatusOr<Merge> PlanMerge(FileSystem& fs, std::span<const std::string> parts,
   }
   Merge merge{.index = {.shard_count = shard_count}};
   std::map<std::string, BundleIndexEntry> merged;
+  std::map<std::string, std::vector<BundleIndexEntry>> pieces;
   int first_shard = 0;
   for (size_t i = 0; i < parts.size(); ++i) {
     for (int shard = 0; shard < indexes[i].shard_count; ++shard) {
@@ -75,9 +117,20 @@ StatusOr<Merge> PlanMerge(FileSystem& fs, std::span<const std::string> parts,
     }
     for (BundleIndexEntry& entry : indexes[i].entries) {
       if (entry.slices.empty()) entry.shard += first_shard;
-      RETURN_IF_ERROR(AddEntry(std::move(entry), parts[i], &merged));
+      if (same_name == SameName::kIsConcatenated) {
+        pieces[entry.key].push_back(std::move(entry));
+      } else {
+        RETURN_IF_ERROR(AddEntry(std::move(entry), parts[i], &merged));
+      }
     }
     first_shard += indexes[i].shard_count;
+  }
+  for (auto& [key, entries] : pieces) {
+    if (entries.size() == 1) {
+      merged[key] = std::move(entries[0]);
+    } else {
+      RETURN_IF_ERROR(AddConcatenation(std::move(entries), &merged));
+    }
   }
   for (auto& [key, entry] : merged) merge.index.entries.push_back(std::move(entry));
   return merge;
@@ -114,9 +167,11 @@ Status RemoveTensorBundle(FileSystem& fs, const std::string& prefix) {
   return OkStatus();
 }
 
-Status MergeTensorBundles(FileSystem& fs, std::span<const std::string> parts,
-                          const std::string& prefix) {
-  ASSIGN_OR_RETURN(const Merge merge, PlanMerge(fs, parts, prefix));
+namespace {
+
+Status MergeParts(FileSystem& fs, std::span<const std::string> parts, const std::string& prefix,
+                  SameName same_name) {
+  ASSIGN_OR_RETURN(const Merge merge, PlanMerge(fs, parts, prefix, same_name));
   ASSIGN_OR_RETURN(const std::string bytes, SerializeBundleIndex(merge.index));
   const std::string index = BundleIndexPath(prefix);
   const std::string beside = index + ".merged";
@@ -137,6 +192,18 @@ Status MergeTensorBundles(FileSystem& fs, std::span<const std::string> parts,
     if (part != prefix) RETURN_IF_ERROR(fs.Remove(BundleIndexPath(part)));
   }
   return OkStatus();
+}
+
+}  // namespace
+
+Status MergeTensorBundles(FileSystem& fs, std::span<const std::string> parts,
+                          const std::string& prefix) {
+  return MergeParts(fs, parts, prefix, SameName::kIsAnError);
+}
+
+Status ConcatenateTensorBundles(FileSystem& fs, std::span<const std::string> parts,
+                                const std::string& prefix) {
+  return MergeParts(fs, parts, prefix, SameName::kIsConcatenated);
 }
 
 }  // namespace capstan

@@ -21,4 +21,10 @@ Status RemoveTensorBundle(FileSystem& fs, const std::string& prefix);
 Status MergeTensorBundles(FileSystem& fs, std::span<const std::string> parts,
                           const std::string& prefix);
 
+// The same for parts that hold rows of the same tensors: a tensor that stands in several parts
+// becomes one partitioned variable, its parts one behind the other along the first dimension. Other
+// dimensions and types must agree. A tensor in one part only stays as it is.
+Status ConcatenateTensorBundles(FileSystem& fs, std::span<const std::string> parts,
+                                const std::string& prefix);
+
 }  // namespace capstan
