@@ -22,7 +22,10 @@ class AgeWindow {
   int64_t step() const { return step_; }
   // Later steps make rows expire; earlier ones are ignored.
   void Advance(int64_t step);
-  bool Expired(uint32_t last_step) const { return active() && step_ - last_step > expiry_; }
+  bool Expired(uint32_t last_step) const { return ExpiredAt(last_step, step_); }
+  bool ExpiredAt(uint32_t last_step, int64_t step) const {
+    return active() && step - last_step > expiry_;
+  }
 
   // A row came, was seen again (not expired before), or went (not expired before).
   void Add(uint32_t last_step);

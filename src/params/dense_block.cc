@@ -35,8 +35,8 @@ StatusOr<DenseBlock> DenseBlock::Create(std::vector<DenseSpec> variables, uint64
   for (int v = 0; v < static_cast<int>(block.variables_.size()); ++v) {
     const DenseSpec& variable = block.variables_[v];
     const size_t count = static_cast<size_t>(ElementCount(variable.shape));
-    FillInitialValues(variable.initializer, ValueStream(seed, variable.variable), 0,
-                      block.weights().subspan(variable.offset, count));
+    FillInitialValues(variable.initializer, ValueStream(seed, variable.variable),
+                      variable.first_element, block.weights().subspan(variable.offset, count));
     if (!variable.trainable) continue;
     for (int slot = 0; slot < SlotCount(variable.optimizer.kind); ++slot) {
       const std::span<float> values = block.slot(v, slot);

@@ -19,6 +19,7 @@ int64_t DenseSlotSize(const DenseSpec& variable);
 
 class DenseBlock {
  public:
+  // All arrays, hence all variables, begin at cache lines.
   // Lays the variables out (LayOutDense) and sets weights and slots to their beginnings.
   static StatusOr<DenseBlock> Create(std::vector<DenseSpec> variables, uint64_t seed);
 

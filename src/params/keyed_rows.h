@@ -30,6 +30,10 @@ class KeyedRows {
   }
   char* Address(uint32_t row) const { return arena_.Address(row); }
   bool Expired(uint32_t row) const { return age_.Expired(RowLayout::LastStep(Address(row))); }
+  // Whether it will have expired at `step`, the current one or a later one.
+  bool ExpiredAt(uint32_t row, int64_t step) const {
+    return age_.ExpiredAt(RowLayout::LastStep(Address(row)), step);
+  }
 
   // Before bytes of rows change. (The calls below do it themselves.)
   void Preserve(std::span<const uint32_t> rows) {

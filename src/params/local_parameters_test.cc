@@ -162,7 +162,9 @@ TEST(LocalParameters, PushAppliesEachRuleWhereItBelongs) {
   const std::vector<TableKeys> pull = {{keys, counts}, {keys, counts}, {keys, counts}};
   PulledRows rows;
   ASSERT_TRUE(parameters.Pull(1, pull, &rows).ok());
-  EXPECT_EQ(rows.rows[1][1], nullptr);  // seen once, wanted twice
+  EXPECT_EQ(rows.rows[1][0], nullptr);  // wanted twice in earlier steps
+  ASSERT_TRUE(parameters.Pull(2, pull, &rows).ok());
+  EXPECT_EQ(rows.rows[1][1], nullptr);
   ASSERT_NE(rows.rows[1][0], nullptr);
   const PulledRowFormat& format = parameters.row_format(0);
   const float before = rows.rows[0][1][format.part_offset[1] + 2];
@@ -185,6 +187,19 @@ TEST(LocalParameters, PushAppliesEachRuleWhereItBelongs) {
   EXPECT_EQ(parameters.dense()[mean], 2.0f);
   EXPECT_FLOAT_EQ(parameters.dense_block().slot(2, 0)[39], 0.1f + 4.0f);
   EXPECT_EQ(parameters.dense_block().slot(2, 0).size(), 40u);
+}
+
+// A piece of a variable begins with the values that it has in the whole.
+TEST(LocalParameters, PiecesOfADenseVariableBeginAlike) {
+  const DenseSpec whole{
+      .variable = "w", .shape = {10, 7}, .initializer = {Initializer::Kind::kNormal, 1.0f}};
+  DenseSpec piece = whole;
+  piece.shape = {4, 7};
+  piece.first_element = 3 * 7;
+  const auto all = DenseBlock::Create({whole}, 5).value();
+  const auto part = DenseBlock::Create({piece}, 5).value();
+  EXPECT_EQ(std::memcmp(all.weights().data() + 21, part.weights().data(), 28 * sizeof(float)), 0);
+  EXPECT_EQ(reinterpret_cast<uintptr_t>(part.weights().data()) % 64, 0u);
 }
 
 TEST(LocalParameters, LookupMakesNothingAndShowsWhatACheckpointWouldHold) {

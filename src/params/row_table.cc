@@ -91,11 +91,11 @@ Status RowTable::InsertMissing(std::span<const uint64_t> keys, std::span<const u
 // The new row, or null while the key was seen too seldom.
 StatusOr<char*> RowTable::CountOrAdmit(uint64_t key, uint32_t count, uint32_t filter_row) {
   const bool known = filter_row != RowArena::kNoRow && !filtered_->Expired(filter_row);
-  uint64_t total = count;
-  if (known) total += RowLayout::Count(filtered_->Address(filter_row));
+  const uint32_t earlier = known ? RowLayout::Count(filtered_->Address(filter_row)) : 0;
   const uint32_t now = RowStep(rows_->step());
-  if (total >= spec_.admission_count) {
-    if (known) filtered_->Remove(filter_row);
+  if (earlier >= spec_.admission_count) {
+    filtered_->Remove(filter_row);
+    const uint64_t total = uint64_t{earlier} + count;
     return AddRow(key, static_cast<uint32_t>(std::min<uint64_t>(total, 0xffffffffu)), now);
   }
   if (known) {
@@ -107,10 +107,15 @@ StatusOr<char*> RowTable::CountOrAdmit(uint64_t key, uint32_t count, uint32_t fi
   return nullptr;
 }
 
-StatusOr<char*> RowTable::AddRow(uint64_t key, uint32_t count, uint32_t last_step) {
+Status RowTable::CheckId(uint64_t key) const {
   if (spec_.dense_size > 0 && key >= static_cast<uint64_t>(spec_.dense_size)) {
     return Error("table {}: id {}, wanted one below {}", spec_.name, key, spec_.dense_size);
   }
+  return OkStatus();
+}
+
+StatusOr<char*> RowTable::AddRow(uint64_t key, uint32_t count, uint32_t last_step) {
+  RETURN_IF_ERROR(CheckId(key));
   ASSIGN_OR_RETURN(const uint32_t row, rows_->Add(key, count, last_step));
   char* const address = rows_->Address(row);
   InitializeRow(key, address);
@@ -141,6 +146,68 @@ void RowTable::Find(std::span<const uint64_t> keys, const char** rows) const {
       rows[begin + i] = alive ? rows_->Address(found[i]) : nullptr;
     }
   }
+}
+
+Status RowTable::Peek(std::span<const uint64_t> keys, int64_t step, std::vector<char>* made,
+                      const char** rows) const {
+  const int64_t now = RowStep(step);
+  uint32_t found[kBatch];
+  std::vector<uint32_t> missing, admitted;
+  for (size_t begin = 0; begin < keys.size(); begin += kBatch) {
+    const size_t count = std::min(kBatch, keys.size() - begin);
+    rows_->FindBatch(keys.subspan(begin, count), weights_bytes_, found);
+    for (size_t i = 0; i < count; ++i) {
+      const bool alive = found[i] != RowArena::kNoRow && !rows_->ExpiredAt(found[i], now);
+      rows[begin + i] = alive ? rows_->Address(found[i]) : nullptr;
+      if (!alive) missing.push_back(static_cast<uint32_t>(begin + i));
+    }
+  }
+  if (filtered_ != nullptr) {
+    PeekFilter(keys, missing, now, &admitted);
+    missing.swap(admitted);
+  }
+  const size_t row_bytes = static_cast<size_t>(layout_.row_bytes());
+  made->resize(missing.size() * row_bytes);
+  for (size_t m = 0; m < missing.size(); ++m) {
+    const uint64_t key = keys[missing[m]];
+    RETURN_IF_ERROR(CheckId(key));
+    InitializeRow(key, made->data() + m * row_bytes);
+    rows[missing[m]] = made->data() + m * row_bytes;
+  }
+  return OkStatus();
+}
+
+// Those of `missing` that have been counted often enough.
+void RowTable::PeekFilter(std::span<const uint64_t> keys, std::span<const uint32_t> missing,
+                          int64_t step, std::vector<uint32_t>* admitted) const {
+  uint64_t wanted[kBatch];
+  uint32_t found[kBatch];
+  for (size_t begin = 0; begin < missing.size(); begin += kBatch) {
+    const size_t count = std::min(kBatch, missing.size() - begin);
+    for (size_t i = 0; i < count; ++i) wanted[i] = keys[missing[begin + i]];
+    filtered_->FindBatch({wanted, count}, RowLayout::kHeaderBytes, found);
+    for (size_t i = 0; i < count; ++i) {
+      if (found[i] == RowArena::kNoRow || filtered_->ExpiredAt(found[i], step)) continue;
+      const char* const header = filtered_->Address(found[i]);
+      if (RowLayout::Count(header) < spec_.admission_count) continue;
+      admitted->push_back(missing[begin + i]);
+    }
+  }
+}
+
+Status RowTable::InsertBatch(std::span<const uint64_t> keys, std::span<const uint32_t> counts,
+                             std::span<const int64_t> last_steps, char** rows) {
+  uint32_t found[kBatch];
+  for (size_t begin = 0; begin < keys.size(); begin += kBatch) {
+    const size_t count = std::min(kBatch, keys.size() - begin);
+    // Brings the places of the index here; a key that comes twice in the batch is found below.
+    rows_->FindBatch(keys.subspan(begin, count), 0, found);
+    for (size_t i = begin; i < begin + count; ++i) {
+      ASSIGN_OR_RETURN(char* const row, Insert(keys[i], counts[i], last_steps[i]));
+      if (rows != nullptr) rows[i] = row;
+    }
+  }
+  return OkStatus();
 }
 
 StatusOr<char*> RowTable::Insert(uint64_t key, uint32_t count, int64_t last_step) {

@@ -34,7 +34,9 @@ class RowTable {
   const RowLayout& layout() const { return layout_; }
 
   // Training, at step `step` (not below earlier ones), for distinct keys. rows[i]: the row of
-  // keys[i], its count and last step brought up to date; null where it is not admitted yet.
+  // keys[i], its count and last step brought up to date; null where it is not admitted yet. A key
+  // is admitted by what earlier steps counted, so it makes no difference who sees its counts of
+  // this step first.
   Status FindOrInsert(std::span<const uint64_t> keys, std::span<const uint32_t> counts,
                       int64_t step, char** rows);
 
@@ -50,9 +52,18 @@ class RowTable {
   // Evaluation: rows[i] is null where there is none. Any number of threads at once.
   void Find(std::span<const uint64_t> keys, const char** rows) const;
 
+  // What FindOrInsert at `step` would give, but nothing changes: rows[i] is the row of keys[i];
+  // initial values that lie in `*made`, where FindOrInsert would make the row; null where the key
+  // is not admitted. `step` is the current one or a later one. Any number of threads at once.
+  Status Peek(std::span<const uint64_t> keys, int64_t step, std::vector<char>* made,
+              const char** rows) const;
+
   // Restore: a row with initial weights and slots, for the caller to write over; a key that is
   // counted, but not admitted. Errors: the key has one already; an id that the table cannot have.
   StatusOr<char*> Insert(uint64_t key, uint32_t count, int64_t last_step);
+  // The same for many keys, with their memory fetched at once. `rows` may be null.
+  Status InsertBatch(std::span<const uint64_t> keys, std::span<const uint32_t> counts,
+                     std::span<const int64_t> last_steps, char** rows);
   Status InsertFiltered(uint64_t key, uint32_t count, int64_t last_step);
 
   // Takes back memory of rows that have expired: a bounded sweep, to be called each step.
@@ -74,6 +85,9 @@ class RowTable {
  private:
   RowTable(const TableSpec& spec, uint64_t seed);
 
+  Status CheckId(uint64_t key) const;
+  void PeekFilter(std::span<const uint64_t> keys, std::span<const uint32_t> missing, int64_t step,
+                  std::vector<uint32_t>* admitted) const;
   StatusOr<char*> AddRow(uint64_t key, uint32_t count, uint32_t last_step);
   StatusOr<char*> CountOrAdmit(uint64_t key, uint32_t count, uint32_t filter_row);
 

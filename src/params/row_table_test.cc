@@ -110,15 +110,65 @@ TEST(RowTable, AdmitsKeysThatWereSeenOftenEnough) {
   EXPECT_EQ(FindOrInsert(table.get(), {1, 2}, 1)[0], nullptr);
   EXPECT_EQ(FindOrInsert(table.get(), {1}, 2)[0], nullptr);
   EXPECT_EQ(table->filtered_count(), 2);
-  const char* row = FindOrInsert(table.get(), {1}, 3)[0];
+  EXPECT_EQ(FindOrInsert(table.get(), {1}, 3)[0], nullptr);
+  const char* row = FindOrInsert(table.get(), {1}, 4)[0];
   ASSERT_NE(row, nullptr);
-  EXPECT_EQ(RowLayout::Count(row), 3u);
-  EXPECT_NE(FindOrInsert(table.get(), {4}, 3, 3)[0], nullptr);
+  EXPECT_EQ(RowLayout::Count(row), 4u);
+  // However often it comes in one step.
+  EXPECT_EQ(FindOrInsert(table.get(), {4}, 4, 3)[0], nullptr);
+  EXPECT_NE(FindOrInsert(table.get(), {4}, 5)[0], nullptr);
   EXPECT_EQ(table->filtered_count(), 1);
   EXPECT_EQ(table->row_count(), 2);
-  ASSERT_TRUE(table->InsertFiltered(8, 2, 3).ok());
-  EXPECT_NE(FindOrInsert(table.get(), {8}, 4)[0], nullptr);
-  EXPECT_FALSE(table->InsertFiltered(2, 1, 3).ok());
+  ASSERT_TRUE(table->InsertFiltered(8, 3, 5).ok());
+  EXPECT_NE(FindOrInsert(table.get(), {8}, 6)[0], nullptr);
+  EXPECT_FALSE(table->InsertFiltered(2, 1, 5).ok());
+}
+
+// Peek sees what FindOrInsert would give, and changes nothing.
+TEST(RowTable, PeekForesees) {
+  TableSpec spec = Spec();
+  spec.expiry_steps = 5;
+  for (const uint32_t admission : {0u, 2u}) {
+    spec.admission_count = admission;
+    auto table = RowTable::Create(spec, 1).value();
+    const int row_floats = table->layout().row_bytes() / 4;
+    RandomStream random(5);
+    std::vector<char> made;
+    for (int64_t step = 1; step <= 500; ++step) {
+      std::vector<uint64_t> keys;
+      for (int i = 0; i < 100; ++i) keys.push_back(random.Below(300) << 3 | i % 8);
+      std::sort(keys.begin(), keys.end());
+      keys.erase(std::unique(keys.begin(), keys.end()), keys.end());
+      std::vector<const char*> foreseen(keys.size());
+      const int64_t rows = table->row_count(), filtered = table->filtered_count();
+      ASSERT_TRUE(table->Peek(keys, step, &made, foreseen.data()).ok());
+      ASSERT_EQ(table->row_count(), rows);
+      ASSERT_EQ(table->filtered_count(), filtered);
+      std::vector<std::vector<float>> values(keys.size());
+      for (size_t i = 0; i < keys.size(); ++i) {
+        if (foreseen[i] == nullptr) continue;
+        const float* floats = reinterpret_cast<const float*>(foreseen[i]);
+        values[i].assign(floats + 4, floats + row_floats);
+      }
+      const std::vector<char*> got = FindOrInsert(table.get(), keys, step);
+      for (size_t i = 0; i < keys.size(); ++i) {
+        ASSERT_EQ(got[i] == nullptr, values[i].empty()) << step;
+        if (got[i] == nullptr) continue;
+        float* floats = reinterpret_cast<float*>(got[i]);
+        for (int f = 4; f < 13; ++f) ASSERT_EQ(floats[f], values[i][f - 4]);
+        floats[4] += 1.0f;
+      }
+      table->Sweep(20);
+    }
+  }
+  spec.dense_size = 10;
+  spec.admission_count = 0;
+  auto table = RowTable::Create(spec, 1).value();
+  std::vector<char> made;
+  const uint64_t key = 10;
+  const char* row;
+  EXPECT_EQ(Message(table->Peek({&key, 1}, 1, &made, &row)),
+            "table user: id 10, wanted one below 10");
 }
 
 // Sweeping takes memory back but changes nothing that can be seen.
@@ -144,21 +194,21 @@ TEST(RowTable, ExpiryIsExactWhetherSweptOrNot) {
       if (count > 0 && step - last > 5) count = 0;
       ++count;
       last = step;
-      ASSERT_EQ(a[i] != nullptr, count >= 2) << step;
-      ASSERT_EQ(b[i] != nullptr, count >= 2) << step;
-      if (count < 2) continue;
+      ASSERT_EQ(a[i] != nullptr, count >= 3) << step;
+      ASSERT_EQ(b[i] != nullptr, count >= 3) << step;
+      if (count < 3) continue;
       ASSERT_EQ(RowLayout::Count(a[i]), count);
       // A weight that remembers whether the row was made anew.
       float& wa = reinterpret_cast<float*>(a[i])[4];
       float& wb = reinterpret_cast<float*>(b[i])[4];
       ASSERT_EQ(wa, wb);
-      ASSERT_EQ(wa, static_cast<float>(count - 2));
+      ASSERT_EQ(wa, static_cast<float>(count - 3));
       wa += 1.0f;
       wb += 1.0f;
     }
     int64_t rows = 0, filtered = 0;
     for (const auto& [key, entry] : seen) {
-      if (step - entry.second <= 5) ++(entry.first >= 2 ? rows : filtered);
+      if (step - entry.second <= 5) ++(entry.first >= 3 ? rows : filtered);
     }
     ASSERT_EQ(swept->row_count(), rows);
     ASSERT_EQ(unswept->row_count(), rows);
@@ -177,6 +227,14 @@ TEST(RowTable, InsertsForRestoresAndRefusesWhatCannotBe) {
   EXPECT_EQ(RowLayout::Count(row), 17u);
   EXPECT_EQ(FindOrInsert(table.get(), {4}, 101)[0], row);
   EXPECT_EQ(Message(table->Insert(4, 1, 1).status()), "table user: key 4 comes twice");
+  const uint64_t keys[] = {7, 8, 7};
+  const uint32_t counts[] = {3, 2, 1};
+  const int64_t steps[] = {100, 101, 101};
+  char* rows[3];
+  EXPECT_TRUE(table->InsertBatch({keys, 2}, {counts, 2}, {steps, 2}, rows).ok());
+  EXPECT_EQ(RowLayout::Count(rows[1]), 2u);
+  EXPECT_EQ(Message(table->InsertBatch({keys + 2, 1}, {counts, 1}, {steps, 1}, nullptr)),
+            "table user: key 7 comes twice");
   EXPECT_EQ(Message(table->Insert(10, 1, 1).status()), "table user: id 10, wanted one below 10");
 }
 

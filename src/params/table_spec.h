@@ -34,8 +34,10 @@ struct TableSpec {
   // > 0: keys are ids in [0, dense_size) and checkpoints hold [dense_size, dim] variables without
   // keys (rows never seen are written with their initial values).
   int64_t dense_size = 0;
-  uint32_t admission_count = 0;  // a key gets its row when it has been seen so often; 0, 1: at once
-  int64_t expiry_steps = 0;      // rows unseen for more steps go; 0: never
+  // A key gets its row when it comes after it has been seen so often in earlier steps; 0, 1: at
+  // once.
+  uint32_t admission_count = 0;
+  int64_t expiry_steps = 0;  // rows unseen for more steps go; 0: never
 };
 
 // A dense variable. All of a model lie one after another in one flat float array.
@@ -45,7 +47,9 @@ struct DenseSpec {
   OptimizerSpec optimizer;
   Initializer initializer;
   bool trainable = true;  // false: a constant of the model (feature means): no slots, no gradient
-  int64_t offset = 0;     // in floats, a multiple of 16; set by LayOutDense
+  // Where this piece begins in the whole variable, in floats: initial values go by that position.
+  int64_t first_element = 0;
+  int64_t offset = 0;  // in floats, a multiple of 16; set by LayOutDense
 };
 
 // Sets the offsets; returns the floats of the flat array (a multiple of 16).
