@@ -73,7 +73,7 @@ int Run(int argc, char** argv) {
 int Fail(const std::string& command, const Status& status) {
   std::fprintf(stderr, "capstan%s%s: %s\n", command.empty() ? "" : " ", command.c_str(),
                Message(status).c_str());
-  return kExitFailure;
+  return IsUsageError(status) ? kExitUsage : kExitFailure;
 }
 
 int FailUsage(const std::string& command, const Status& status) {

@@ -10,6 +10,7 @@
 #include "cli/file_scoring.h"
 #include "cli/train_flags.h"
 #include "train/model_state.h"
+#include "train/prediction_writer.h"
 #include "train/saved_model_export.h"
 
 namespace capstan {
@@ -50,7 +51,7 @@ void DeclareRecords(FlagSet* flags, ScoringFlags* v) {
 // The one of --model_path and --checkpoint_path that was given.
 StatusOr<std::string> SourceOf(const ScoringFlags& v) {
   if (v.model_path.empty() == v.checkpoint_path.empty()) {
-    return Error("give one of --model_path and --checkpoint_path");
+    return UsageError(Error("give one of --model_path and --checkpoint_path"));
   }
   return v.model_path.empty() ? v.checkpoint_path : v.model_path;
 }
@@ -59,10 +60,11 @@ StatusOr<std::string> SourceOf(const ScoringFlags& v) {
 Status FillOptions(FileSystem& fs, const ScoringFlags& v, ModelSpec* spec,
                    FileScoringOptions* options) {
   ASSIGN_OR_RETURN(options->source, SourceOf(v));
-  if (v.files.empty()) return Error("flag --files is missing");
+  if (v.files.empty()) return UsageError(Error("flag --files is missing"));
+  RETURN_IF_ERROR(CheckFileFormat(v.file_format));
   ASSIGN_OR_RETURN(options->stream.paths, ExpandPaths(fs, v.files));
   if (v.batch_size < 1 || v.input_threads < 0) {
-    return Error("flag --batch_size or --input_threads is out of range");
+    return UsageError(Error("flag --batch_size or --input_threads is out of range"));
   }
   options->stream.format = v.file_format;
   options->stream.batch_size = v.batch_size;
@@ -145,7 +147,9 @@ int PredictCommand(const Args& args) {
   options.output = v.output;
   options.output_format = v.output_format;
   options.log = [&](const std::string& line) { console.Log(line); };
-  Status status = FillOptions(*fs, v, &spec, &options);
+  Status status = UsageError(
+      Annotate(ParsePredictionFormat(v.output_format, v.output).status(), "flag --output_format"));
+  if (status.ok()) status = FillOptions(*fs, v, &spec, &options);
   if (status.ok()) status = ScoreFiles(*fs, options);
   return status.ok() ? kExitOk : Fail("predict", status);
 }

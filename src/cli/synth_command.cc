@@ -17,8 +17,9 @@ int SynthCommand(const Args& args) {
   int64_t seed = 0;
   int threads = 0;
   FlagSet flags("synth", "generates data from a known truth and tells the best possible AUC");
-  flags.Add("kind", &options.kind,
-            "clicks: 13 numbers and 26 ids like Criteo's; dense: 9 numbers; sparse: ids and values");
+  flags.Add(
+      "kind", &options.kind,
+      "clicks: 13 numbers and 26 ids like Criteo's; dense: 9 numbers; sparse: ids and values");
   flags.Add("rows", &options.rows, "examples to write");
   flags.Add("first_row", &options.first_row,
             "where to begin in the endless data of this seed: validation data of the same truth "
@@ -39,13 +40,14 @@ int SynthCommand(const Args& args) {
   const std::unique_ptr<FileSystem> fs = NewLocalFileSystem();
   WorkerPool pool(ThreadCount(threads));
   const StatusOr<GeneratedClicks> generated = GenerateClicks(*fs, options, &pool);
+  if (absl::IsInvalidArgument(generated.status())) return FailUsage("synth", generated.status());
   if (!generated.ok()) return Fail("synth", generated.status());
   std::printf("wrote %lld rows, %.1f MB, to %zu file%s: %s%s\n",
               static_cast<long long>(generated->rows), generated->size_bytes / 1e6,
               generated->paths.size(), generated->paths.size() == 1 ? "" : "s",
               generated->paths.front().c_str(), generated->paths.size() == 1 ? "" : " …");
-  std::printf("positive: %.4f, best possible auc: %.5f, log_loss: %.5f\n",
-              generated->positive_rate, generated->best_auc, generated->best_log_loss);
+  std::printf("positive: %.4f, best possible auc: %.5f, log_loss: %.5f\n", generated->positive_rate,
+              generated->best_auc, generated->best_log_loss);
   return kExitOk;
 }
 

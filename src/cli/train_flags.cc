@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include "data/batch_stream.h"
+#include "data/record_reader.h"
 #include "model/model_file.h"
 
 namespace capstan {
@@ -170,6 +171,11 @@ std::string PathOr(const std::string& given, const std::string& otherwise) {
 
 }  // namespace
 
+Status CheckFileFormat(const std::string& name) {
+  if (name.empty()) return OkStatus();
+  return UsageError(Annotate(RecordFormatByName(name).status(), "flag --file_format"));
+}
+
 void DeclareTrainFlags(FlagSet* flags, TrainFlags* values) {
   DeclareData(flags, values);
   DeclareModel(flags, values);
@@ -177,11 +183,12 @@ void DeclareTrainFlags(FlagSet* flags, TrainFlags* values) {
 }
 
 StatusOr<ModelSpec> ModelSpecFromFlags(FileSystem& fs, const FlagSet& flags, const TrainFlags& v) {
+  RETURN_IF_ERROR(CheckFileFormat(FormatName(v.file_format)));
   ModelSpec spec;
   if (!v.model_file.empty()) {
     ASSIGN_OR_RETURN(const std::string text, ReadFile(fs, v.model_file, 64 << 20));
     ASSIGN_OR_RETURN(spec, ParseModelFile(text, v.model_file));
-    RETURN_IF_ERROR(OverrideModelFile(flags, v, &spec));
+    RETURN_IF_ERROR(UsageError(OverrideModelFile(flags, v, &spec)));
     ApplyInputFlags(v, &spec.input);
   } else {
     ASSIGN_OR_RETURN(const std::vector<std::string> paths, ExpandPaths(fs, v.train_files));
@@ -189,12 +196,14 @@ StatusOr<ModelSpec> ModelSpecFromFlags(FileSystem& fs, const FlagSet& flags, con
     ApplyInputFlags(v, &detected);
     ScriptModelOptions script = v.script;
     script.seed = static_cast<uint64_t>(v.seed);
-    ASSIGN_OR_RETURN(spec, MakeScriptModel(script, detected));
+    StatusOr<ModelSpec> made = MakeScriptModel(script, detected);
+    if (!made.ok()) return UsageError(made.status());
+    spec = *std::move(made);
   }
   if (v.precision == "bf16") {
     spec.precision = Precision::kBf16;
   } else if (v.precision != "fp32") {
-    return Error("flag --precision: unknown '{}', wanted fp32 or bf16", v.precision);
+    return UsageError(Error("flag --precision: unknown '{}', wanted fp32 or bf16", v.precision));
   }
   return spec;
 }
@@ -205,13 +214,14 @@ StatusOr<SessionOptions> SessionOptionsFromFlags(FileSystem& fs, const FlagSet& 
   const bool sparse = !model_file && IsSparse(spec.input);
   SessionOptions options = v.session;
   if (v.epoch_number < 0 || (flags.Given("epoch_number") && v.epoch_number == 0)) {
-    return Error("flag --epoch_number={}: training ends, wanted 1 or more", v.epoch_number);
+    return UsageError(
+        Error("flag --epoch_number={}: training ends, wanted 1 or more", v.epoch_number));
   }
   if (v.train_batch_size < 0 || v.validation_batch_size < 1 || v.train_batch_size > (1 << 24)) {
-    return Error("flag --train_batch_size or --validation_batch_size is out of range");
+    return UsageError(Error("flag --train_batch_size or --validation_batch_size is out of range"));
   }
   if (v.input_threads < 0 || v.input_threads > 256 || options.slices < 1 || options.slices > 1024) {
-    return Error("flag --input_threads or --slices is out of range");
+    return UsageError(Error("flag --input_threads or --slices is out of range"));
   }
   BatchStreamOptions& train = options.train;
   ASSIGN_OR_RETURN(train.paths, ExpandPaths(fs, v.train_files));

@@ -38,6 +38,9 @@ struct TrainFlags {
   SessionOptions session;
 };
 
+// --file_format: an error of usage, unless it is a name of a format, or empty.
+Status CheckFileFormat(const std::string& name);
+
 // Declares all of them on `flags`, which fills `*values`.
 void DeclareTrainFlags(FlagSet* flags, TrainFlags* values);
 

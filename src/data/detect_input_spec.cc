@@ -134,6 +134,7 @@ StatusOr<InputSpec> DetectInputSpec(FileSystem& fs, const std::vector<std::strin
   }
   if (spec.features.empty() ||
       (spec.features[0].type == FeatureType::kFloat && spec.features[0].length < 1)) {
+    if (sample.records.empty() && !sample.damage.ok()) return sample.damage;
     return Error("read {}: its first records have no features", paths[0]);
   }
   return spec;

@@ -169,6 +169,7 @@ StatusOr<InputSample> LookAtInput(FileSystem& fs, const std::string& path,
   bool at_header = !format.header.empty();
   while (sample.records.size() < kSampleRecords && bytes < kSampleBytes) {
     const StatusOr<bool> more = reader->Next(&record);
+    sample.damage = more.status();
     if (!more.ok() || !*more) break;
     bytes += record.size();
     if (!at_header) sample.records.emplace_back(record);

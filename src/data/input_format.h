@@ -30,6 +30,7 @@ std::string Describe(const InputFormat& format);
 struct InputSample {
   InputFormat format;
   std::vector<std::string> records;  // without a CSV header
+  Status damage;                     // what ended the look; OK: nothing that is wrong
 };
 
 // `wanted` is "tfrecord", "csv", "libsvm", "criteo" or "": by looking. Names of CSV columns that
