@@ -7,7 +7,8 @@ namespace capstan {
 BatchCutter::BatchCutter(int64_t batch_size, bool permuted, const InputPosition& start)
     : batch_size_(batch_size), permuted_(permuted), skip_(start.example), batch_(start.batch) {}
 
-Status BatchCutter::Add(RecordBlock* block, std::vector<BatchTask>* tasks) {
+Status BatchCutter::Add(RecordBlock* block, bool is_last, std::vector<BatchTask>* tasks) {
+  const bool ends_batch = block->ends_epoch || is_last;
   const size_t count = block->entries.size();
   if (skip_ > count) {
     return Error("read on at example {} of a block that has {}: files or settings have changed",
@@ -15,7 +16,7 @@ Status BatchCutter::Add(RecordBlock* block, std::vector<BatchTask>* tasks) {
   }
   size_t begin = skip_;
   skip_ = 0;
-  while (begin < count || (block->ends_epoch && waiting_ > 0)) {
+  while (begin < count || (ends_batch && waiting_ > 0)) {
     const size_t end = std::min(count, begin + batch_size_ - waiting_);
     if (end > begin) {
       task_.pieces.push_back({block, begin, end});
@@ -23,7 +24,7 @@ Status BatchCutter::Add(RecordBlock* block, std::vector<BatchTask>* tasks) {
     }
     waiting_ += end - begin;
     begin = end;
-    if (waiting_ < batch_size_ && !(block->ends_epoch && begin == count)) break;
+    if (waiting_ < batch_size_ && !(ends_batch && begin == count)) break;
     ++batch_;
     task_.sequence = sequence_++;
     task_.after = PositionAt(*block, begin);

@@ -20,7 +20,8 @@ struct BatchTask {
   InputPosition after;  // where to go on
 };
 
-// Batches of `batch_size` records; a shorter one at the end of an epoch. One thread.
+// Batches of `batch_size` records; a shorter one at the end of an epoch and of the last block. One
+// thread.
 class BatchCutter {
  public:
   // `permuted`: positions are a block's start and a place in its permutation; else those of
@@ -30,7 +31,7 @@ class BatchCutter {
   // The blocks in order. Appends the tasks that are whole now and raises `uses` of blocks by one
   // for each piece, also of a piece that waits for the next block. An error when the first block
   // ends before the position.
-  Status Add(RecordBlock* block, std::vector<BatchTask>* tasks);
+  Status Add(RecordBlock* block, bool is_last, std::vector<BatchTask>* tasks);
 
  private:
   InputPosition PositionAt(const RecordBlock& block, size_t index) const;

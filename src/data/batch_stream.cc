@@ -15,6 +15,8 @@ namespace {
 
 // Without shuffling, blocks are only a way to pass records on in numbers.
 constexpr int64_t kUnshuffledBlock = 4096;
+// One lease of asynchronous training.
+constexpr int64_t kUnshuffledLease = 65536;
 // One is read while the other is parsed.
 constexpr size_t kMaxBlocks = 2;
 constexpr size_t kShownBadRecords = 10;
@@ -45,8 +47,8 @@ class BatchStream::Rep {
         layout_(std::move(layout)),
         format_(format.format),
         report_(std::move(report)),
-        reader_(fs, ReaderOptions(options, format)),
-        cutter_(options.batch_size, options.shuffle_block > 0, start),
+        reader_(fs, BlockReaderOptionsOf(options, format)),
+        cutter_(options.batch_size, options.shuffle_block > 0 || options.blocks > 0, start),
         window_(std::max(1, options.prefetch) + options.threads),
         ring_(window_) {}
 
@@ -77,19 +79,6 @@ class BatchStream::Rep {
   }
 
  private:
-  static BlockReaderOptions ReaderOptions(const BatchStreamOptions& options,
-                                          const InputFormat& format) {
-    BlockReaderOptions reader;
-    reader.paths = options.paths;
-    reader.format = format;
-    reader.epochs = options.epochs;
-    reader.seed = options.seed;
-    reader.permute = options.shuffle_block > 0;
-    reader.block_records = reader.permute ? options.shuffle_block
-                                          : std::max<int64_t>(kUnshuffledBlock, options.batch_size);
-    return reader;
-  }
-
   void ReadBlocks();
   RecordBlock* TakeFreeBlock() REQUIRES(mutex_);
   bool MayRead() const REQUIRES(mutex_);
@@ -118,6 +107,7 @@ class BatchStream::Rep {
   std::vector<std::unique_ptr<RecordBlock>> blocks_ GUARDED_BY(mutex_);  // all that there are
   std::vector<RecordBlock*> free_blocks_ GUARDED_BY(mutex_);
   std::deque<BatchTask> tasks_ GUARDED_BY(mutex_);
+  int64_t blocks_cut_ GUARDED_BY(mutex_) = 0;
   int64_t unparsed_ GUARDED_BY(mutex_) = 0;    // tasks made and not yet parsed
   int64_t task_count_ GUARDED_BY(mutex_) = 0;  // tasks made
   bool all_read_ GUARDED_BY(mutex_) = false;   // no more tasks will be made
@@ -154,12 +144,13 @@ RecordBlock* BatchStream::Rep::TakeFreeBlock() {
   return block;
 }
 
-// Makes tasks of a block that was read. False when it was the last.
+// Makes tasks of a block that was read. False when there will be no other.
 bool BatchStream::Rep::CutBlock(RecordBlock* block, bool more) {
   std::vector<BatchTask> tasks;
   if (more) {
-    read_status_ = cutter_.Add(block, &tasks);
-    more = read_status_.ok();
+    const bool last = ++blocks_cut_ == options_.blocks;
+    read_status_ = cutter_.Add(block, last, &tasks);
+    more = read_status_.ok() && !last;
   }
   if (block->uses == 0) free_blocks_.push_back(block);
   unparsed_ += static_cast<int64_t>(tasks.size());
@@ -354,11 +345,12 @@ StatusOr<std::unique_ptr<BatchStream>> BatchStream::Open(FileSystem& fs, const I
                                                          const InputPosition& start) {
   if (options.paths.empty()) return Error("there are no files to read");
   if (options.batch_size < 1 || options.shuffle_block < 0 || options.threads < 0 ||
-      options.max_bad_records < 0) {
+      options.max_bad_records < 0 || options.blocks < 0) {
     return Error(
-        "batch size {}, shuffle block {}, {} threads, {} bad records allowed: wanted 1, 0, 0, 0 or "
-        "more",
-        options.batch_size, options.shuffle_block, options.threads, options.max_bad_records);
+        "batch size {}, shuffle block {}, {} threads, {} bad records allowed, {} blocks: wanted 1, "
+        "0, 0, 0, 0 or more",
+        options.batch_size, options.shuffle_block, options.threads, options.max_bad_records,
+        options.blocks);
   }
   ASSIGN_OR_RETURN(auto plan, MakeRowPlan(spec));
   const std::string& path = options.paths[0];
@@ -376,5 +368,29 @@ StatusOr<bool> BatchStream::Next(std::unique_ptr<Batch>* batch) { return rep_->N
 void BatchStream::Stop() { rep_->Stop(); }
 const InputReport& BatchStream::report() const { return rep_->report(); }
 BadRecords BatchStream::bad_records() const { return rep_->bad_records(); }
+
+BlockReaderOptions BlockReaderOptionsOf(const BatchStreamOptions& options,
+                                        const InputFormat& format) {
+  const bool permute = options.shuffle_block > 0;
+  const bool is_lease = options.blocks > 0;
+  const int64_t batch_size = options.batch_size;
+  BlockReaderOptions reader;
+  reader.permute = permute;
+  RecordWalkOptions& records = reader.records;
+  records.paths = options.paths;
+  records.format = format;
+  records.epochs = options.epochs;
+  records.seed = options.seed;
+  records.permute_files = permute;
+  records.number_blocks = permute || is_lease;
+  if (permute) {
+    records.block_records = options.shuffle_block;
+  } else if (is_lease) {
+    records.block_records = std::max(batch_size, kUnshuffledLease / batch_size * batch_size);
+  } else {
+    records.block_records = std::max(batch_size, kUnshuffledBlock);
+  }
+  return reader;
+}
 
 }  // namespace capstan

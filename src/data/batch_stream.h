@@ -18,6 +18,10 @@ struct BatchStreamOptions {
   std::string format;              // "tfrecord", "csv", "libsvm", "criteo", or "": found by looking
   int batch_size = 1024;           // examples
   int64_t epochs = 1;
+  // The stream ends behind so many blocks, counted from its start, and the last batch of the last
+  // one may be short; 0: all. Without shuffling, a block is then 65,536 examples, rounded down to
+  // whole batches.
+  int64_t blocks = 0;
   // Examples permuted together; 0: file order, nothing permuted.
   int64_t shuffle_block = 65536;
   uint64_t seed = 0;
@@ -67,6 +71,12 @@ class BatchStream {
 // with "values".
 StatusOr<InputSpec> DetectInputSpec(FileSystem& fs, const std::vector<std::string>& paths,
                                     const std::string& format);
+
+// The blocks that a stream with these options reads.
+struct BlockReaderOptions;
+struct InputFormat;
+BlockReaderOptions BlockReaderOptionsOf(const BatchStreamOptions& options,
+                                        const InputFormat& format);
 
 // Mean and standard deviation of the features that ask for it and have none yet, over at most
 // `max_examples` examples of the files in order. A feature without variance gets stddev 1.

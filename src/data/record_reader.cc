@@ -25,6 +25,10 @@ class TfRecords : public RecordReader {
   }
   bool can_continue() const override { return reader_->can_continue(); }
   RecordPlace place() const override { return place_; }
+  uint64_t size_bytes() const override {
+    const uint64_t whole = reader_->offset() - place_.offset;
+    return whole == 0 ? 0 : whole - kRecordHeaderBytes - kRecordFooterBytes;
+  }
   Status Seek(const RecordPlace& place) override {
     RETURN_IF_ERROR(reader_->Seek(place.offset));
     place_ = place;
@@ -50,6 +54,7 @@ class TextLines : public RecordReader {
       StatusOr<bool> more = NextLine(record);
       if (!more.ok()) {
         can_continue_ = false;
+        size_bytes_ = 0;
         return Annotate(more.status(), PlaceText(RecordFormat::kCsv, source_->path(), place_));
       }
       if (!*more) return false;
@@ -58,6 +63,7 @@ class TextLines : public RecordReader {
   }
   bool can_continue() const override { return can_continue_; }
   RecordPlace place() const override { return place_; }
+  uint64_t size_bytes() const override { return size_bytes_; }
   Status Seek(const RecordPlace& place) override {
     RETURN_IF_ERROR(source_->Seek(place.offset));
     place_ = next_ = place;
@@ -107,6 +113,7 @@ class TextLines : public RecordReader {
     constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
     if (next_.offset == 0 && line->starts_with(kByteOrderMark)) line->remove_prefix(3);
     if (!line->empty() && line->back() == '\r') line->remove_suffix(1);
+    size_bytes_ = line->size();
     begin_ += with_end;
     next_.offset += with_end;
     ++next_.record;
@@ -116,6 +123,7 @@ class TextLines : public RecordReader {
   std::string block_;
   size_t begin_ = 0, end_ = 0;
   RecordPlace place_, next_;
+  uint64_t size_bytes_ = 0;
   bool can_continue_ = true;
 };
 

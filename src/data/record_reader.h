@@ -38,6 +38,8 @@ class RecordReader {
   virtual bool can_continue() const = 0;
   // Of the record (or the damage) that Next() came upon last.
   virtual RecordPlace place() const = 0;
+  // How long that record is, also one whose payload is damaged; 0 when nothing can be read behind.
+  virtual uint64_t size_bytes() const = 0;
   // Goes to a place that place() gave.
   virtual Status Seek(const RecordPlace& place) = 0;
 };
