@@ -95,7 +95,8 @@ Status WriteCheckpoint(FileSystem& fs, const std::string& prefix, const std::str
   ASSIGN_OR_RETURN(std::unique_ptr<TensorBundleWriter> writer,
                    TensorBundleWriter::Create(fs, prefix));
   RETURN_IF_ERROR(WriteRunState(model.spec(), run, writer.get()));
-  RETURN_IF_ERROR(WriteParameters(model, /*for_training=*/true, snapshot, writer.get()));
+  RETURN_IF_ERROR(
+      WriteParameters(model.tables(), model.dense_variables(), {}, snapshot, writer.get()));
   const bool had_meta = fs.Exists(prefix + ".meta");
   Status status = WriteGraphs(fs, prefix, graph_path, model);
   if (status.ok()) status = writer->Finish();

@@ -14,9 +14,9 @@ constexpr size_t kPieceBytes = 1 << 20;
 // Reads one table.
 class TableReader {
  public:
-  TableReader(const TensorBundleReader& reader, const ReadParametersOptions& options,
+  TableReader(const TensorBundleReader& reader, const ReadParametersOptions& options, int number,
               RowTable* table)
-      : reader_(reader), options_(options), table_(table), spec_(table->spec()) {}
+      : reader_(reader), options_(options), number_(number), table_(table), spec_(table->spec()) {}
 
   Status Read() {
     RETURN_IF_ERROR(MakeRows());
@@ -97,14 +97,23 @@ class TableReader {
                              reader_.prefix(), spec_.variable);
     }
     for (size_t i = 0; i < keys.size(); ++i) {
+      if (!Wants(keys[i])) continue;
       RETURN_IF_ERROR(table_->InsertFiltered(static_cast<uint64_t>(keys[i]),
                                              static_cast<uint32_t>(counts[i]), steps[i]));
     }
     return OkStatus();
   }
 
+  bool Wants(int64_t key) const {
+    return options_.wants == nullptr || options_.wants(number_, static_cast<uint64_t>(key));
+  }
+
   Status AddRow(int64_t key, int64_t count, int64_t step) {
     const uint64_t bits = static_cast<uint64_t>(key);
+    if (!Wants(key)) {
+      rows_.push_back(nullptr);
+      return OkStatus();
+    }
     if (spec_.dense_size > 0) {  // there already
       const char* row = nullptr;
       table_->Find({&bits, 1}, &row);
@@ -155,49 +164,83 @@ class TableReader {
 
   const TensorBundleReader& reader_;
   const ReadParametersOptions& options_;
+  const int number_;
   RowTable* const table_;
   const TableSpec& spec_;
   std::vector<char*> rows_;
 };
 
-Status ReadDense(const TensorBundleReader& reader, const ReadParametersOptions& options,
-                 DenseBlock* block) {
-  const auto read = [&](const std::string& ours, const Shape& shape,
-                        std::span<float> values) -> Status {
-    const std::string name = options.name_of == nullptr ? ours : options.name_of(ours);
-    if (name.empty()) return OkStatus();
-    const TensorEntry* entry = reader.Find(name);
-    if (entry == nullptr) {
-      return NotFoundError("checkpoint {}: no tensor {}", reader.prefix(), name);
+// Reads dense variables, or a server's pieces of them.
+class DenseReader {
+ public:
+  DenseReader(const TensorBundleReader& reader, const ReadParametersOptions& options)
+      : reader_(reader), options_(options) {}
+
+  Status Read(DenseBlock* block) {
+    for (size_t v = 0; v < block->variables().size(); ++v) {
+      const DenseSpec& variable = block->variables()[v];
+      const int64_t count = ElementCount(variable.shape);
+      RETURN_IF_ERROR(ReadTensor(variable.variable, variable.shape, variable.first_element,
+                                 block->weights().subspan(variable.offset, count)));
+      if (!options_.for_training || !variable.trainable) continue;
+      const std::vector<std::string> slots = SlotNames(variable.optimizer.kind);
+      const Shape slot_shape = SlotShape(variable);
+      const int64_t slot_first = slot_shape == variable.shape
+                                     ? variable.first_element
+                                     : variable.first_element / variable.shape.back();
+      for (size_t s = 0; s < slots.size(); ++s) {
+        RETURN_IF_ERROR(ReadTensor(variable.variable + "/" + slots[s], slot_shape, slot_first,
+                                   block->slot(static_cast<int>(v), static_cast<int>(s))));
+      }
     }
-    if (entry->dtype != DType::kFloat || entry->shape != shape) {
-      return Error("checkpoint {}: tensor {} is {} {}, wanted float32 {}", reader.prefix(), name,
-                   NameOf(entry->dtype), ToString(entry->shape), ToString(shape));
-    }
-    return reader.Read(name, {reinterpret_cast<char*>(values.data()), values.size_bytes()});
-  };
-  for (size_t v = 0; v < block->variables().size(); ++v) {
-    const DenseSpec& variable = block->variables()[v];
-    const int64_t count = ElementCount(variable.shape);
-    RETURN_IF_ERROR(
-        read(variable.variable, variable.shape, block->weights().subspan(variable.offset, count)));
-    if (!options.for_training || !variable.trainable) continue;
-    const std::vector<std::string> slots = SlotNames(variable.optimizer.kind);
-    for (size_t s = 0; s < slots.size(); ++s) {
-      RETURN_IF_ERROR(read(variable.variable + "/" + slots[s], SlotShape(variable),
-                           block->slot(static_cast<int>(v), static_cast<int>(s))));
-    }
+    return OkStatus();
   }
-  return OkStatus();
-}
+
+ private:
+  // Whether `piece`, beginning at element `first`, is a run of rows of `whole`.
+  static bool IsPiece(Shape piece, int64_t first, Shape whole) {
+    if (piece.size() != whole.size() || piece.empty()) return piece == whole;
+    const int64_t end = first + ElementCount(piece);
+    const int64_t all = ElementCount(whole);
+    piece[0] = whole[0] = 0;
+    return piece == whole && end <= all;
+  }
+
+  Status ReadTensor(const std::string& ours, const Shape& shape, int64_t first,
+                    std::span<float> values) {
+    const std::string name = options_.name_of == nullptr ? ours : options_.name_of(ours);
+    if (name.empty()) return OkStatus();
+    const TensorEntry* entry = reader_.Find(name);
+    if (entry == nullptr) {
+      return NotFoundError("checkpoint {}: no tensor {}", reader_.prefix(), name);
+    }
+    const bool pieces = options_.wants != nullptr;
+    const bool fits = pieces ? IsPiece(shape, first, entry->shape) : entry->shape == shape;
+    if (entry->dtype != DType::kFloat || !fits) {
+      return Error("checkpoint {}: tensor {} is {} {}, wanted {}float32 {}", reader_.prefix(), name,
+                   NameOf(entry->dtype), ToString(entry->shape), pieces ? "rows of " : "",
+                   ToString(shape));
+    }
+    if (entry->shape == shape) {
+      return reader_.Read(name, {reinterpret_cast<char*>(values.data()), values.size_bytes()});
+    }
+    ASSIGN_OR_RETURN(const std::vector<float> whole, reader_.ReadFloats(name));
+    std::copy_n(whole.begin() + first, values.size(), values.begin());
+    return OkStatus();
+  }
+
+  const TensorBundleReader& reader_;
+  const ReadParametersOptions& options_;
+};
 
 }  // namespace
 
 Status ReadParameters(const TensorBundleReader& reader, const ReadParametersOptions& options,
                       LocalParameters* parameters) {
-  RETURN_IF_ERROR(ReadDense(reader, options, &parameters->dense_block()));
+  RETURN_IF_ERROR(DenseReader(reader, options).Read(&parameters->dense_block()));
   for (size_t t = 0; t < parameters->tables().size(); ++t) {
-    RETURN_IF_ERROR(TableReader(reader, options, &parameters->table(static_cast<int>(t))).Read());
+    const int table = static_cast<int>(t);
+    RETURN_IF_ERROR(TableReader(reader, options, table, &parameters->table(table)).Read());
   }
   return OkStatus();
 }

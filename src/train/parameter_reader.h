@@ -15,6 +15,9 @@ struct ReadParametersOptions {
   bool for_training = true;
   // Our variable's name → the bundle's; null: the same. "": leave the variable as it is.
   std::function<std::string(const std::string&)> name_of;
+  // One server's share: only rows of keys that it wants (null: all), and dense variables are pieces
+  // that begin at DenseSpec::first_element of the bundle's.
+  std::function<bool(int table, uint64_t key)> wants;
 };
 
 // Into parameters that nothing has been trained on. A missing tensor, another dtype or shape is an

@@ -132,18 +132,19 @@ Status WriteFiltered(const TableSpec& spec, int table, Snapshot* snapshot,
       });
 }
 
-Status WriteTable(const TableSpec& spec, int table, bool for_training, Snapshot* snapshot,
-                  TensorBundleWriter* writer) {
+Status WriteTable(const TableSpec& spec, int table, const WriteParametersOptions& options,
+                  Snapshot* snapshot, TensorBundleWriter* writer) {
   const int64_t rows = snapshot->row_count(table);
-  RowStreams streams(spec, std::max<int64_t>(rows, 1), writer);
-  RETURN_IF_ERROR(streams.Open(for_training));
-  if (rows == 0) {
+  const bool stands_for_none = rows == 0 && !options.is_part;
+  RowStreams streams(spec, stands_for_none ? 1 : rows, writer);
+  RETURN_IF_ERROR(streams.Open(options.for_training));
+  if (stands_for_none) {
     RETURN_IF_ERROR(streams.AppendAbsent());
   } else {
     RETURN_IF_ERROR(snapshot->ReadRows(
         table, [&](std::span<const char* const> piece) { return streams.Append(piece); }));
   }
-  if (!for_training || spec.admission_count <= 1) return OkStatus();
+  if (!options.for_training || spec.admission_count <= 1) return OkStatus();
   return WriteFiltered(spec, table, snapshot, writer);
 }
 
@@ -174,12 +175,12 @@ std::vector<int64_t> WrittenRows(const Snapshot& snapshot, size_t tables) {
   return rows;
 }
 
-Status WriteParameters(const Model& model, bool for_training, Snapshot* snapshot,
+Status WriteParameters(const std::vector<TableSpec>& tables, const std::vector<DenseSpec>& dense,
+                       const WriteParametersOptions& options, Snapshot* snapshot,
                        TensorBundleWriter* writer) {
-  RETURN_IF_ERROR(WriteDense(model.dense_variables(), for_training, snapshot, writer));
-  for (size_t t = 0; t < model.tables().size(); ++t) {
-    RETURN_IF_ERROR(
-        WriteTable(model.tables()[t], static_cast<int>(t), for_training, snapshot, writer));
+  RETURN_IF_ERROR(WriteDense(dense, options.for_training, snapshot, writer));
+  for (size_t t = 0; t < tables.size(); ++t) {
+    RETURN_IF_ERROR(WriteTable(tables[t], static_cast<int>(t), options, snapshot, writer));
   }
   return OkStatus();
 }

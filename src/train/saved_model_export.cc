@@ -29,7 +29,8 @@ Status WriteFiles(FileSystem& fs, const std::string& folder, const Model& model,
   }
   ASSIGN_OR_RETURN(std::unique_ptr<TensorBundleWriter> writer,
                    TensorBundleWriter::Create(fs, SavedModelVariablesPrefix(folder)));
-  RETURN_IF_ERROR(WriteParameters(model, /*for_training=*/false, snapshot, writer.get()));
+  RETURN_IF_ERROR(WriteParameters(model.tables(), model.dense_variables(), {.for_training = false},
+                                  snapshot, writer.get()));
   RETURN_IF_ERROR(writer->Finish());
   RETURN_IF_ERROR(WriteFileAtomically(fs, JoinPath(folder, "assets.extra/capstan_model.yaml"),
                                       ToModelFile(model.spec())));
