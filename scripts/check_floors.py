@@ -16,16 +16,18 @@ FLOORS = {
 LIBRARIES = {
     "dnnl": {"tensor"}, "oneapi/": {"tensor"}, "hwy/": {"tensor", "params"}, "omp.h": {"tensor"},
     "yaml-cpp/": {"base"}, "CLI/": {"cli"}, "spdlog/": {"cli"},
-    "nlohmann/": {"cli", "formats", "net", "launch", "gpu"},
+    "nlohmann/": {"cli", "formats", "net", "ps", "launch", "gpu"},
     "google/protobuf/": {"formats", "model", "train", "net", "cli", "serve"},
     "tensorflow/": {"formats", "model", "train", "cli", "graph", "serve"},
     "zlib.h": {"formats"}, "snappy": {"formats"}, "zstd": {"formats"},
     "farmhash": {"data", "graph"}, "xxhash": {"formats", "data", "cli"},
     "absl/": {"base"},
     "grpc": {"net", "ps", "serve", "gpu"}, "boost/": {"net"}, "curl/": {"net"},
+    "prometheus/": {"net"}, "openssl/": {"net"},
 }
 HEAVY_IN_HEADERS = ("dnnl", "oneapi/", "hwy/", "yaml-cpp/", "CLI/", "nlohmann/", "google/protobuf/",
-                    "tensorflow/", "zlib.h", "grpc", "boost/", "curl/")
+                    "tensorflow/", "zlib.h", "grpc", "boost/", "curl/",
+                    "prometheus/", "openssl/")
 VAGUE = re.compile(r"(util|helper|common|misc|manager|impl|wrapper)s?(_|\.|$)")
 INCLUDE = re.compile(r'^\s*#\s*include\s*["<]([^">]+)[">]')
 

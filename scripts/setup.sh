@@ -9,6 +9,7 @@ packages=(
   libabsl-dev libfmt-dev libspdlog-dev libcli11-dev libyaml-cpp-dev nlohmann-json3-dev
   libprotobuf-dev protobuf-compiler libdnnl-dev libhwy-dev
   libxxhash-dev libfarmhash-dev zlib1g-dev libsnappy-dev
+  libgrpc++-dev protobuf-compiler-grpc prometheus-cpp-dev libboost1.81-dev libssl-dev
 )
 test_packages=(
   libgtest-dev libbenchmark-dev clang-19 clang-format-19 libclang-rt-19-dev llvm-19
