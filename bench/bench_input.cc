@@ -1,6 +1,6 @@
 // Records per second of the input alone, on generated clicks (13 numbers and 26 ids per record,
-// from files in the page cache): BatchStream with 0, 1 and 2 parsing threads, and the generator
-// itself.
+// from files in the page cache): BatchStream with 0, 1 and 2 parsing threads, the scanner of
+// blocks, and the generator itself.
 #include <benchmark/benchmark.h>
 #include <unistd.h>
 
@@ -10,6 +10,7 @@
 #include "base/file_system.h"
 #include "base/worker_pool.h"
 #include "data/batch_stream.h"
+#include "data/block_scanner.h"
 #include "data/click_generator.h"
 
 namespace capstan {
@@ -100,6 +101,29 @@ BENCHMARK(BM_BatchStream)
     ->MeasureProcessCPUTime()
     ->UseRealTime()
     ->Unit(benchmark::kMillisecond);
+
+// Where blocks begin: what the chief of a cluster does ahead of its workers.
+void BM_BlockScanner(benchmark::State& state) {
+  ClickFiles& files = Files();
+  BatchStreamOptions options;
+  options.paths = files.paths();
+  options.epochs = 5;
+  int64_t rows = 0;
+  for (auto _ : state) {
+    auto scanner = BlockScanner::Open(files.fs(), ClickSpec(), options, InputPosition());
+    if (!scanner.ok()) return state.SkipWithError(Message(scanner.status()).c_str());
+    ScannedBlock block;
+    for (;;) {
+      const auto more = (*scanner)->Next(&block);
+      if (!more.ok()) return state.SkipWithError(Message(more.status()).c_str());
+      if (!*more) break;
+      rows += block.examples;
+    }
+  }
+  state.SetItemsProcessed(rows);
+  state.SetBytesProcessed(rows / kRows * files.size_bytes());
+}
+BENCHMARK(BM_BlockScanner)->UseRealTime()->Unit(benchmark::kMillisecond);
 
 void BM_Generate(benchmark::State& state) {
   ClickFiles& files = Files();
