@@ -14,13 +14,20 @@
 
 namespace capstan {
 
+class WireReader;
+class WireWriter;
+
 // Which training this is about. A run is one start of the chief's folder; a generation ends when
 // servers go back to a checkpoint: requests of an older one are refused with kAborted.
 struct RunId {
   uint64_t run = 0;
   uint64_t generation = 0;
   bool operator==(const RunId&) const = default;
+  // "3f…9c generation 2"
+  std::string ToString() const;
 };
+void PutRun(const RunId& run, WireWriter* writer);
+RunId GetRun(WireReader* reader);
 
 // Handshake. Each side compares everything; a difference is a sentence with both values.
 struct HelloMessage {
@@ -40,12 +47,6 @@ struct HelloMessage {
 // kFailedPrecondition with one sentence when the two do not belong to one job.
 Status CompareHello(const HelloMessage& ours, const HelloMessage& theirs);
 
-// Keys of one table, sorted ascending (unsigned), distinct: varint of the first, then of
-// differences.
-void EncodeKeys(std::span<const uint64_t> sorted, std::string* bytes);
-// Reads `count` keys from the front of `*bytes` and moves it; ascending is checked.
-Status DecodeKeys(uint64_t count, std::string_view* bytes, std::vector<uint64_t>* keys);
-
 enum class ValueFormat : uint8_t { kFloat32 = 0, kBfloat16 = 1 };
 
 struct PullRequest {
@@ -53,8 +54,9 @@ struct PullRequest {
   int32_t worker = 0;
   uint64_t pull_id = 0;     // unique per worker and incarnation; the push refers to it
   int64_t after_step = -1;  // sync: answer when this step is applied; -1: at once
-  bool training = true;     // false: a lookup: nothing is made
+  bool training = true;     // false: a lookup: keys without rows stay without
   bool wants_dense = true;
+  bool keys_only = false;  // the keys of an earlier pull again, for its push: no values wanted
   ValueFormat format = ValueFormat::kFloat32;
   std::vector<std::vector<uint64_t>> keys;  // [table], sorted
 
@@ -65,14 +67,27 @@ struct PullRequest {
 // Rows in the order of the request's keys: a bit for each key (has a row), then the rows' weights,
 // parts side by side; then the server's dense pieces.
 struct PullAnswer {
-  int64_t applied_step = 0;
+  int64_t applied_step = 0;  // sync: steps; async: pushes
+  bool waiting = false;      // the step has not come yet: ask again (no values)
   ValueFormat format = ValueFormat::kFloat32;
-  std::vector<std::string_view> present;  // [table]: bits
+  std::vector<std::string_view> present;  // [table]: bits, key i is bit i % 8 of byte i / 8
   std::vector<std::string_view> rows;     // [table]: values
   std::string_view dense;                 // values
 
   std::string Encode() const;
   static StatusOr<PullAnswer> Decode(std::string_view bytes);
+
+  // For who fills the arrays in place: the message with arrays of these sizes, zeros.
+  struct Sizes {
+    std::vector<size_t> present, rows;
+    size_t dense = 0;
+  };
+  struct Arrays {
+    std::vector<char*> present, rows;
+    char* dense = nullptr;
+  };
+  // Of *this only the fields before the arrays are used. `arrays` point into `*bytes`.
+  Arrays EncodeSpace(const Sizes& sizes, std::string* bytes) const;
 };
 
 // What identifies a push for ever: applied once, whoever sends it and however often.
@@ -92,7 +107,7 @@ struct PushPart {
   std::vector<std::string_view>
       counts;  // [table]: varint for each touched key: times in the examples
   std::vector<std::string_view> rows;  // [table]: values
-  std::string_view dense;
+  std::string_view dense;              // empty: all zeros
 };
 
 struct PushRequest {
@@ -105,6 +120,17 @@ struct PushRequest {
 
   std::string Encode() const;
   static StatusOr<PushRequest> Decode(std::string_view bytes, size_t tables);
+
+  // For who writes the values in place: of a part's `rows` and `dense` only the sizes count here.
+  struct Sizes {
+    std::vector<size_t> rows;  // [table]
+    size_t dense = 0;
+  };
+  struct Arrays {
+    std::vector<char*> rows;
+    char* dense = nullptr;
+  };
+  std::vector<Arrays> EncodeSpace(std::span<const Sizes> sizes, std::string* bytes) const;
 };
 
 struct PushAnswer {

@@ -73,9 +73,4 @@ class ParameterServer {
   const std::unique_ptr<Rep> rep_;
 };
 
-// The DenseSpecs of one server's pieces: the variables' own names, shapes of the pieces, and where
-// they begin (for initial values).
-std::vector<DenseSpec> DensePieceSpecs(const Sharding& sharding, int server,
-                                       const std::vector<DenseSpec>& dense);
-
 }  // namespace capstan

@@ -16,6 +16,7 @@ constexpr int kRowShards = 1024;
 class Sharding {
  public:
   // `dense` with offsets as LayOutDense sets them.
+  // The same everywhere: it depends on these arguments only.
   Sharding(const std::vector<TableSpec>& tables, const std::vector<DenseSpec>& dense, int servers);
 
   int servers() const { return servers_; }
@@ -25,24 +26,31 @@ class Sharding {
   }
 
   // Rows [first_row, first_row + rows) along the first dimension of a dense variable (a scalar is
-  // one row).
+  // one row; so is a vector whose optimizer keeps one accumulator for all of it).
   struct DensePiece {
     int variable = 0;
     int64_t first_row = 0, rows = 0;
     int64_t offset = 0, count = 0;  // floats in the whole flat array
   };
   // Of one server, in the order of the variables. Together all servers have each float once; no
-  // server has more than its equal share of bytes plus one row. Constants (not trainable) are
-  // everywhere.
+  // server has more than its equal share of trainable floats plus one row. Constants (not
+  // trainable) are on server 0.
   const std::vector<DensePiece>& dense_pieces(int server) const { return pieces_[server]; }
+  // Of all pieces of a server, and of the trainable ones.
   int64_t dense_floats(int server) const { return dense_floats_[server]; }
+  int64_t trainable_floats(int server) const { return trainable_floats_[server]; }
 
  private:
   int servers_;
   std::vector<int> server_of_shard_;
   std::vector<uint64_t> table_seeds_;
   std::vector<std::vector<DensePiece>> pieces_;
-  std::vector<int64_t> dense_floats_;
+  std::vector<int64_t> dense_floats_, trainable_floats_;
 };
+
+// The DenseSpecs of one server's pieces: the variables' own names, shapes of the pieces, and where
+// they begin (for initial values). Laid out.
+std::vector<DenseSpec> DensePieceSpecs(const Sharding& sharding, int server,
+                                       const std::vector<DenseSpec>& dense);
 
 }  // namespace capstan
