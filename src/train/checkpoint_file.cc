@@ -60,6 +60,8 @@ Status WriteBetaPowers(const ModelSpec& spec, int64_t step, TensorBundleWriter* 
   return OkStatus();
 }
 
+}  // namespace
+
 Status WriteRunState(const ModelSpec& spec, const RunState& run, TensorBundleWriter* writer) {
   RETURN_IF_ERROR(writer->AddInts(kStepName, {}, {&run.step, 1}));
   RETURN_IF_ERROR(WriteBetaPowers(spec, run.step, writer));
@@ -73,7 +75,6 @@ Status WriteRunState(const ModelSpec& spec, const RunState& run, TensorBundleWri
   return writer->Add(kBestName, DType::kDouble, {}, best);
 }
 
-// PREFIX.meta, and graph.pbtxt the first time.
 Status WriteGraphs(FileSystem& fs, const std::string& prefix, const std::string& graph_path,
                    const Model& model) {
   ASSIGN_OR_RETURN(const std::unique_ptr<tensorflow::MetaGraphDef> meta_graph,
@@ -87,8 +88,6 @@ Status WriteGraphs(FileSystem& fs, const std::string& prefix, const std::string&
   }
   return WriteFileAtomically(fs, graph_path, text);
 }
-
-}  // namespace
 
 Status WriteCheckpoint(FileSystem& fs, const std::string& prefix, const std::string& graph_path,
                        const Model& model, const RunState& run, Snapshot* snapshot) {
@@ -116,26 +115,32 @@ StatusOr<std::string> ReadCheckpointModelFile(FileSystem& fs, const std::string&
   return text[0];
 }
 
+StatusOr<RunState> ReadRunState(const TensorBundleReader& reader) {
+  RunState run;
+  ASSIGN_OR_RETURN(const std::vector<int64_t> step, reader.ReadInts(kStepName));
+  ASSIGN_OR_RETURN(const std::vector<int64_t> version, reader.ReadInts(kFormatVersionName));
+  ASSIGN_OR_RETURN(const std::vector<int64_t> position, reader.ReadInts(kPositionName));
+  if (step.size() != 1 || version.size() != 1 || step[0] < 0) {
+    return Error("checkpoint {}: {} or {} is no scalar", reader.prefix(), kStepName,
+                 kFormatVersionName);
+  }
+  if (version[0] != kFormatVersion) {
+    return Error("checkpoint {}: format version {}, this program reads {}", reader.prefix(),
+                 version[0], kFormatVersion);
+  }
+  run.step = step[0];
+  ASSIGN_OR_RETURN(run.position, ToPosition(position, reader.prefix()));
+  char best[sizeof(double)];
+  RETURN_IF_ERROR(reader.Read(kBestName, best));
+  std::memcpy(&run.best_validation, best, sizeof(best));
+  return run;
+}
+
 StatusOr<RunState> RestoreCheckpoint(FileSystem& fs, const std::string& prefix,
                                      LocalParameters* parameters) {
   ASSIGN_OR_RETURN(const std::unique_ptr<TensorBundleReader> reader,
                    TensorBundleReader::Open(fs, prefix));
-  RunState run;
-  ASSIGN_OR_RETURN(const std::vector<int64_t> step, reader->ReadInts(kStepName));
-  ASSIGN_OR_RETURN(const std::vector<int64_t> version, reader->ReadInts(kFormatVersionName));
-  ASSIGN_OR_RETURN(const std::vector<int64_t> position, reader->ReadInts(kPositionName));
-  if (step.size() != 1 || version.size() != 1 || step[0] < 0) {
-    return Error("checkpoint {}: {} or {} is no scalar", prefix, kStepName, kFormatVersionName);
-  }
-  if (version[0] != kFormatVersion) {
-    return Error("checkpoint {}: format version {}, this program reads {}", prefix, version[0],
-                 kFormatVersion);
-  }
-  run.step = step[0];
-  ASSIGN_OR_RETURN(run.position, ToPosition(position, prefix));
-  char best[sizeof(double)];
-  RETURN_IF_ERROR(reader->Read(kBestName, best));
-  std::memcpy(&run.best_validation, best, sizeof(best));
+  ASSIGN_OR_RETURN(const RunState run, ReadRunState(*reader));
   RETURN_IF_ERROR(ReadParameters(*reader, ReadParametersOptions(), parameters));
   parameters->SetStep(run.step);
   return run;

@@ -13,6 +13,8 @@
 #include "base/file_system.h"
 #include "base/status.h"
 #include "data/input_position.h"
+#include "formats/tensor_bundle_reader.h"
+#include "formats/tensor_bundle_writer.h"
 #include "model/model.h"
 #include "params/local_parameters.h"
 #include "params/snapshot.h"
@@ -31,8 +33,16 @@ struct RunState {
 Status WriteCheckpoint(FileSystem& fs, const std::string& prefix, const std::string& graph_path,
                        const Model& model, const RunState& run, Snapshot* snapshot);
 
+// Its pieces, for clusters, whose servers write the parameters: the run's own tensors …
+Status WriteRunState(const ModelSpec& spec, const RunState& run, TensorBundleWriter* writer);
+// … PREFIX.meta, and the graph as text if `graph_path` names a file that is not there yet.
+Status WriteGraphs(FileSystem& fs, const std::string& prefix, const std::string& graph_path,
+                   const Model& model);
+
 // The model file in a checkpoint of ours; kNotFound in others'.
 StatusOr<std::string> ReadCheckpointModelFile(FileSystem& fs, const std::string& prefix);
+
+StatusOr<RunState> ReadRunState(const TensorBundleReader& reader);
 
 // Everything, into new parameters of the same model.
 StatusOr<RunState> RestoreCheckpoint(FileSystem& fs, const std::string& prefix,

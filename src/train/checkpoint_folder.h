@@ -1,8 +1,9 @@
 // The folder of a run's checkpoints: which are kept, which is the newest, which is the best.
 //
-//   FOLDER/checkpoint                      TensorFlow's state file: the newest, and all that are
-//   kept FOLDER/best_checkpoint                 one line: the name of the one with the best
-//   validation FOLDER/checkpoint.ckpt-100.index, .data-00000-of-00001, .meta FOLDER/graph.pbtxt
+//   FOLDER/checkpoint         TensorFlow's state file: the newest, and all that are kept
+//   FOLDER/best_checkpoint    one line: the name of the one with the best validation
+//   FOLDER/checkpoint.ckpt-100.index, .data-00000-of-00001, .meta
+//   FOLDER/graph.pbtxt
 #pragma once
 
 #include <cstdint>

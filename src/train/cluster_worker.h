@@ -1,0 +1,89 @@
+// A worker of a cluster: takes leases from the chief, pulls, computes, pushes, reports.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/file_system.h"
+#include "base/status.h"
+#include "base/worker_pool.h"
+#include "data/batch_stream.h"
+#include "model/model.h"
+#include "ps/coordinator.h"
+#include "ps/remote_parameters.h"
+#include "ps/transport.h"
+#include "train/cluster_options.h"
+#include "train/slice_trainer.h"
+#include "train/trainer.h"
+
+namespace capstan {
+
+// What all trainers of a job must agree on; part of the handshake.
+uint64_t JobHash(const ModelSpec& spec, const SessionOptions& session,
+                 const ClusterOptions& cluster);
+
+// One thread: Run(). `stop` may be asked from it at any time.
+class ClusterWorker {
+ public:
+  // All pointers must outlive it. `trainer_index`: its number among the workers (a chief of its
+  // own: behind them).
+  ClusterWorker(FileSystem* fs, WorkerPool* pool, Clock* clock, Transport* transport,
+                const ModelSpec& spec, const SessionOptions& session, const ClusterOptions& cluster,
+                const SessionHooks& hooks);
+  ~ClusterWorker();
+
+  // Until the chief says that all is done. kUnavailable: peers are gone for good.
+  StatusOr<ClusterEnd> Run();
+
+  RemoteParameters::Statistics statistics() const;
+
+ private:
+  Status Open();
+  StatusOr<LeaseAnswer> AskForWork(bool wants_work);
+  Status BeginRun(const LeaseAnswer& answer);
+  Status DoSlices(const LeaseAnswer& answer);
+  StatusOr<const Batch*> BatchOfStep(int64_t step);
+  Status DoBatch(const LeaseAnswer& answer);
+  Status OpenBlock(const BlockLease& block);
+  void ClearReport();
+
+  FileSystem* const fs_;
+  WorkerPool* const pool_;
+  Clock* const clock_;
+  Transport* const transport_;
+  const ModelSpec spec_;
+  const SessionOptions session_;
+  const ClusterOptions cluster_;
+  const SessionHooks& hooks_;
+  const int trainer_index_;
+
+  std::unique_ptr<Model> model_;
+  std::unique_ptr<RemoteParameters> parameters_;
+  std::unique_ptr<SliceTrainer> slice_trainer_;  // sync
+  std::unique_ptr<Trainer> trainer_;             // async
+  RunId run_;
+  LeaseRequest report_;
+
+  // Sync: the batches of the last few steps; the stream stands behind the newest.
+  struct StepBatch {
+    int64_t step = 0;
+    std::unique_ptr<Batch> batch;
+  };
+  std::unique_ptr<BatchStream> stream_;
+  std::deque<StepBatch> batches_;
+  int64_t stream_step_ = 0, last_step_ = -1;
+
+  // Async: the block that is being worked on.
+  uint64_t block_ = 0;
+  bool has_block_ = false;
+  int64_t block_index_ = -1;
+  std::unique_ptr<Batch> batch_;
+  bool batch_ready_ = false;  // batch_ is the next one to train on
+  RemoteParameters::Statistics reported_;
+};
+
+}  // namespace capstan
