@@ -27,7 +27,7 @@ Status BatchCutter::Add(RecordBlock* block, bool is_last, std::vector<BatchTask>
     if (waiting_ < batch_size_ && !(ends_batch && begin == count)) break;
     ++batch_;
     task_.sequence = sequence_++;
-    task_.after = PositionAt(*block, begin);
+    task_.after = PositionAt(*block, begin, is_last);
     tasks->push_back(std::move(task_));
     task_ = BatchTask();
     waiting_ = 0;
@@ -36,11 +36,11 @@ Status BatchCutter::Add(RecordBlock* block, bool is_last, std::vector<BatchTask>
   return OkStatus();
 }
 
-InputPosition BatchCutter::PositionAt(const RecordBlock& block, size_t index) const {
+InputPosition BatchCutter::PositionAt(const RecordBlock& block, size_t index, bool is_last) const {
   InputPosition position;
   if (index == block.entries.size()) {
     position = block.next;
-    position.batch = block.ends_epoch ? 0 : batch_;
+    position.batch = block.ends_epoch && !is_last ? 0 : batch_;
     return position;
   }
   position = block.start;

@@ -34,12 +34,12 @@ class BatchCutter {
   Status Add(RecordBlock* block, bool is_last, std::vector<BatchTask>* tasks);
 
  private:
-  InputPosition PositionAt(const RecordBlock& block, size_t index) const;
+  InputPosition PositionAt(const RecordBlock& block, size_t index, bool is_last) const;
 
   const size_t batch_size_;
   const bool permuted_;
   size_t skip_;    // records of the first block that came before
-  int64_t batch_;  // in the epoch
+  int64_t batch_;  // in the epoch; of one block: in the block
   int64_t sequence_ = 0;
   size_t waiting_ = 0;  // records in task_
   BatchTask task_;

@@ -236,6 +236,7 @@ TEST(BlockScannerTest, ABlockGoesOnBehindItsExamples) {
         behind.batch = static_cast<int64_t>(i + 1);
         EXPECT_EQ(Text(behind), Text(positions[i]));
       }
+      EXPECT_EQ(positions.back().batch, static_cast<int64_t>(sizes.size()));
       for (int64_t k = 0; k <= found.examples; ++k) {
         InputPosition behind = found.start;
         behind.example = k;
