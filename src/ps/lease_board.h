@@ -1,5 +1,5 @@
 // Who does what: the chief's book of leases. Pure logic: no threads, no clock of its own, no
-// network.
+// network. docs/leases.md tells the whole story.
 //
 // Sync: a lease is a slice of a step. Steps come in order; slices of the next step are given out
 // while the current one is being finished (servers make its pulls wait).
@@ -10,30 +10,33 @@
 
 #include <chrono>
 #include <cstdint>
-#include <deque>
-#include <functional>
 #include <map>
 #include <set>
 #include <string>
 #include <vector>
 
-#include "base/status.h"
 #include "data/input_position.h"
 
 namespace capstan {
 
 enum class TrainMode : uint8_t { kAsync = 0, kSync = 1 };
 
+// What is left to do of a block.
 struct BlockLease {
   uint64_t id = 0;      // epoch << 32 | block: the same in every generation
   InputPosition start;  // of the block; `example` is behind the batches that are applied already
-  int64_t first_index = 0;  // of the batches that are still to do
+  int64_t first_index = 0;  // of the batches that are still to do; `start.batch` is the same
+  int64_t examples = -1;    // records of the whole block, those before start.example too; -1: any
 };
+uint64_t BlockLeaseId(const InputPosition& start);
+// What is left of it behind batch `index`: for marks of servers.
+BlockLease BehindBatch(BlockLease lease, int64_t index, int batch_size);
 
 struct LeaseBoardOptions {
   TrainMode mode = TrainMode::kAsync;
-  int slices = 8;       // sync: of a step
-  int steps_ahead = 1;  // sync: steps beyond the oldest unfinished one that may be given out
+  int batch_size = 1024;  // async: examples; says where in its block a batch begins
+  int slices = 8;         // sync: of a step
+  int steps_ahead = 1;    // sync: steps beyond the oldest unfinished one that may be given out
   int backup_workers =
       0;  // sync: how many workers may compute a slice that is late beside its owner
   std::chrono::milliseconds late_after{
@@ -42,40 +45,48 @@ struct LeaseBoardOptions {
       -1;  // async: a worker may be so many batches ahead of the slowest; -1: any
 };
 
-// The next block of the data, or false at the end. Called in order; slow ones (files are scanned)
-// are called from the chief's own thread, ahead of need.
-using BlockSource = std::function<StatusOr<bool>(BlockLease* lease)>;
-
-// One thread at a time (the coordinator locks).
+// One thread at a time (the coordinator locks). Workers are small numbers from 0.
 class LeaseBoard {
  public:
   explicit LeaseBoard(const LeaseBoardOptions& options);
 
-  // Sync: the next step to do, and how many steps there are in all once that is known (-1: not yet:
-  // a worker that reaches the end of the data says so).
+  // Each of the two forgets everything before it.
+  // Sync: the next step to do, and how many steps there are in all once that is known (a worker
+  // that reaches the end of the data says so).
   void StartSync(int64_t next_step);
   void SetLastStep(int64_t last_step);
-  // Async: blocks to begin with (of a checkpoint: open ones first), then those of Add.
-  void StartAsync(std::vector<BlockLease> open);
-  void Add(const BlockLease& lease);
-  void SetNoMoreBlocks();
-  size_t free_blocks() const;
+  int64_t last_step() const { return last_step_; }  // -1: not known yet
+  // Async: blocks to begin with (open ones of a checkpoint, by ascending id), then those of Add.
+  void StartAsync(const std::vector<BlockLease>& open);
+  // False, and nothing done, when its id is not above all ids so far, or behind the last block.
+  bool Add(const BlockLease& lease);
+  // Leaves undone whatever is open.
+  void DropBlocks();
+  void SetNoMoreBlocks() { no_more_blocks_ = true; }
+  size_t free_blocks() const { return free_.size(); }
 
-  // Work for a worker.
+  // Work for a worker that has nothing to do: what it holds and has not done is given again (the
+  // answer was lost on the way, or the work failed), else something new.
+  // Sync: slices of one step, at most `max_slices` and, if `up_to_step` >= 0, of steps up to that
+  // one only: what a worker asks for while its pull waits for that step. Else nobody would do the
+  // slices of a lost worker while all others wait for them. Order: free slices of the oldest
+  // unfinished step, late ones of it, free ones of later steps.
+  // Async: the worker's block for one batch more, if it is not too far ahead of the slowest worker
+  // that has a block.
   struct Grant {
-    enum class Kind { kSlices, kBlock, kWait, kDone } kind = Kind::kWait;
+    enum class Kind : uint8_t { kSlices, kBlock, kWait, kDone } kind = Kind::kWait;
     int64_t step = 0;
     std::vector<int32_t> slices;
     BlockLease block;
   };
-  Grant Take(int worker, int max_slices, std::chrono::milliseconds now);
+  Grant Take(int worker, int max_slices, std::chrono::milliseconds now, int64_t up_to_step = -1);
 
-  // Reports. A slice or block that is done already is fine (a backup was faster); returns true if
-  // it was news.
-  bool SliceDone(int worker, int64_t step, int32_t slice);
-  bool BlockDone(int worker, uint64_t lease);
-  // Async: batches of a block that all servers have.
-  void BlockProgress(uint64_t lease, int64_t index);
+  // Reports, by anybody: who was lost may come back with a result. True if it was news; false for
+  // what is done already (a backup was faster), or is no lease of this board.
+  bool SliceDone(int64_t step, int32_t slice);
+  // Async: all servers have batches up to `index` of the block.
+  bool BatchDone(int worker, uint64_t lease, int64_t index, std::chrono::milliseconds now);
+  bool BlockDone(uint64_t lease);
 
   // Everything that the worker holds is free again.
   void Lost(int worker);
@@ -84,31 +95,49 @@ class LeaseBoard {
   int64_t finished_step() const { return finished_step_; }
   bool all_done() const;
 
-  // Async, for a checkpoint: blocks that are not done, with their progress, and those done beyond
-  // the oldest open one need no note: a block is done or open or not begun.
+  // Async, for a checkpoint: blocks that are not done, by id, with their progress. A block is done,
+  // or open, or above all ids here and not added yet.
   std::vector<BlockLease> OpenBlocks() const;
-  // Who waits for whom, for the log: "step 120: slice 3 of worker 2 since 14 s".
+  // Who lets the others wait: "step 120: slice 3 of worker 2 since 14 s",
+  // "epoch 0, block 7: batch 12 of worker 1 since 31 s".
   std::vector<std::string> LateLeases(std::chrono::milliseconds now,
                                       std::chrono::milliseconds older_than) const;
 
  private:
   struct Slice {
-    std::set<int> owners;
+    std::set<int> owners;  // none: free
     std::chrono::milliseconds given{0};
     bool done = false;
   };
   struct Block {
-    BlockLease lease;
-    int owner = -1;
-    std::chrono::milliseconds given{0};
-    int64_t progress = -1;
+    BlockLease lease;  // what is left behind `progress`
+    int owner = -1;    // -1: free
+    int64_t owner_index = -1;
+    std::chrono::milliseconds since{0};  // given, or progress was made
+  };
+  struct Worker {
+    int64_t clock = 0;  // batches done, moved up to the slowest when it gets a block
+    bool has_block = false;
   };
 
+  bool MayTake(int worker, const Slice& slice, int round, std::chrono::milliseconds now) const;
+  Grant TakeSlices(int worker, int max_slices, std::chrono::milliseconds now, int64_t up_to_step);
+  Grant TakeBlock(int worker, std::chrono::milliseconds now);
+  Block* BlockOf(int worker);    // null: none
+  int64_t SlowestClock() const;  // of workers that hold blocks; -1: there are none
+  void Release(const Block& block);
+  void AddLateSlices(std::chrono::milliseconds now, std::chrono::milliseconds older_than,
+                     std::vector<std::string>* texts) const;
+
   const LeaseBoardOptions options_;
+
   int64_t finished_step_ = 0, last_step_ = -1;
-  std::map<int64_t, std::vector<Slice>> steps_;  // unfinished
-  std::deque<BlockLease> free_;
-  std::map<uint64_t, Block> given_;
+  std::map<int64_t, std::vector<Slice>> steps_;  // unfinished ones that were touched
+
+  std::map<uint64_t, Block> blocks_;  // open ones
+  std::set<uint64_t> free_;           // those without owner
+  std::map<int, Worker> workers_;
+  uint64_t next_id_ = 0;  // above all so far
   bool no_more_blocks_ = false;
 };
 
