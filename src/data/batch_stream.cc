@@ -50,7 +50,8 @@ class BatchStream::Rep {
         reader_(fs, BlockReaderOptionsOf(options, format)),
         cutter_(options.batch_size, options.shuffle_block > 0 || options.blocks > 0, start),
         window_(std::max(1, options.prefetch) + options.threads),
-        ring_(window_) {}
+        ring_(window_),
+        epoch_(start.epoch) {}
 
   ~Rep() {
     Stop();
@@ -88,7 +89,7 @@ class BatchStream::Rep {
   void ReleasePieces(const BatchTask& task) REQUIRES(mutex_);
   StatusOr<bool> WaitForNext(Parsed* parsed);
   StatusOr<bool> MakeNext(Parsed* parsed);
-  Status CountBad(const std::vector<Status>& bad) REQUIRES(mutex_);
+  Status CountBad(const Parsed& parsed) REQUIRES(mutex_);
 
   const BatchStreamOptions options_;
   const std::unique_ptr<const RowPlan> plan_;
@@ -116,6 +117,8 @@ class BatchStream::Rep {
   int64_t next_sequence_ GUARDED_BY(mutex_) = 0;  // that Next() gives out
   std::vector<std::unique_ptr<Batch>> spare_batches_ GUARDED_BY(mutex_);
   BadRecords bad_records_ GUARDED_BY(mutex_);
+  int64_t epoch_ GUARDED_BY(mutex_);  // of the next batch
+  int64_t bad_in_epoch_ GUARDED_BY(mutex_) = 0;
   Status failure_ GUARDED_BY(mutex_);  // once given out, always given out
 
   std::vector<std::thread> threads_;
@@ -256,7 +259,7 @@ StatusOr<bool> BatchStream::Rep::Next(std::unique_ptr<Batch>* batch) {
     const StatusOr<bool> more = threads_.empty() ? MakeNext(&parsed) : WaitForNext(&parsed);
     MutexLock lock(&mutex_);
     if (more.ok() && !*more) return false;
-    failure_ = more.ok() ? CountBad(parsed.bad) : more.status();
+    failure_ = more.ok() ? CountBad(parsed) : more.status();
     if (!failure_.ok()) return failure_;
     if (parsed.batch->size > 0) {
       *batch = std::move(parsed.batch);
@@ -320,20 +323,27 @@ StatusOr<bool> BatchStream::Rep::MakeNext(Parsed* parsed) {
   return true;
 }
 
-// Adds to the bad records; an error once there are too many.
-Status BatchStream::Rep::CountBad(const std::vector<Status>& bad) {
-  for (const Status& reason : bad) {
-    ++bad_records_.count;
-    if (bad_records_.first.size() < kShownBadRecords) {
-      bad_records_.first.push_back(Message(reason));
+// Adds to the bad records; an error once there are too many. Each epoch meets the same ones: the
+// epoch with the most counts.
+Status BatchStream::Rep::CountBad(const Parsed& parsed) {
+  std::vector<std::string>& first = bad_records_.first;
+  for (const Status& reason : parsed.bad) {
+    if (++bad_in_epoch_ <= bad_records_.count) continue;
+    bad_records_.count = bad_in_epoch_;
+    const std::string message = Message(reason);
+    if (first.size() < kShownBadRecords &&
+        std::find(first.begin(), first.end(), message) == first.end()) {
+      first.push_back(message);
     }
     const int64_t most = options_.max_bad_records;
     if (bad_records_.count <= most) continue;
     if (most == 0) return reason;
     return MakeStatus(reason.code(),
-                      fmt::format("{}; this is bad record {}, at most {} are allowed",
-                                  Message(reason), bad_records_.count, most));
+                      fmt::format("{}; this is bad record {}, at most {} are allowed", message,
+                                  bad_records_.count, most));
   }
+  if (parsed.batch->position.epoch != epoch_) bad_in_epoch_ = 0;
+  epoch_ = parsed.batch->position.epoch;
   return OkStatus();
 }
 

@@ -19,7 +19,8 @@ struct BatchStreamOptions {
   int batch_size = 1024;           // examples
   int64_t epochs = 1;
   // The stream ends behind so many blocks, counted from its start, and the last batch of the last
-  // one may be short; 0: all. Without shuffling, a block is then 65,536 examples, rounded down to
+  // one may be short; 0: all. A batch's position.batch says its number even if others were passed
+  // over because all their records are bad. Without shuffling, a block is then 65,536 examples, rounded down to
   // whole batches.
   int64_t blocks = 0;
   // Examples permuted together; 0: file order, nothing permuted.
@@ -27,7 +28,7 @@ struct BatchStreamOptions {
   uint64_t seed = 0;
   int threads = 1;              // that parse; one more reads. 0: everything inline in Next()
   int prefetch = 4;             // batches made ahead
-  int64_t max_bad_records = 0;  // more stop the stream with an error
+  int64_t max_bad_records = 0;  // more in one epoch stop the stream with an error
 };
 
 // What looking at the files found, for one line in the log.
@@ -39,7 +40,7 @@ struct InputReport {
 };
 
 struct BadRecords {
-  int64_t count = 0;
+  int64_t count = 0;               // of the epoch that had the most
   std::vector<std::string> first;  // the first ten, each with file, offset or line, and reason
 };
 
