@@ -1,0 +1,382 @@
+#include "ps/server_core.h"
+
+#include "ps/pull_gather.h"
+
+namespace capstan {
+namespace {
+constexpr int kWaitingPerWorker = 16;  // pulls
+
+Status Aborted(const std::string& sentence) {
+  return MakeStatus(absl::StatusCode::kAborted, sentence);
+}
+Status Precondition(const std::string& sentence) {
+  return MakeStatus(absl::StatusCode::kFailedPrecondition, sentence);
+}
+
+std::vector<FloatRange> RangesOf(const std::vector<DenseSpec>& pieces, bool constants) {
+  std::vector<FloatRange> ranges;
+  for (const DenseSpec& piece : pieces) {
+    if (piece.trainable || constants) ranges.push_back({piece.offset, ElementCount(piece.shape)});
+  }
+  return ranges;
+}
+
+std::vector<int> GradientDims(const std::vector<TableSpec>& tables) {
+  std::vector<int> dims;
+  for (const TableSpec& table : tables) dims.push_back(RowLayout(table.parts).gradient_dim());
+  return dims;
+}
+
+int64_t FlatSize(std::vector<DenseSpec> pieces) { return LayOutDense(&pieces); }
+
+}  // namespace
+
+ServerCore::ServerCore(ParameterServerOptions options, WorkerPool* pool,
+                       ParameterServer::Storage storage)
+    : options_(std::move(options)),
+      pool_(pool),
+      storage_(std::move(storage)),
+      sharding_(options_.tables, options_.dense, options_.servers),
+      pieces_(DensePieceSpecs(sharding_, options_.index, options_.dense)),
+      pull_ranges_(RangesOf(pieces_, true)),
+      book_(options_.mode, options_.slices),
+      sum_(GradientDims(options_.tables), RangesOf(pieces_, false), FlatSize(pieces_)) {}
+
+Status ServerCore::CheckRun(const RunId& run, const std::string& who) const {
+  RETURN_IF_ERROR(broken_);
+  if (ended_) return Aborted(fmt::format("{}: {} has ended", who, name()));
+  if (run != run_ || parameters_ == nullptr) {
+    if (run_ == RunId()) return Aborted(fmt::format("{}: {} serves no run yet", who, name()));
+    return Aborted(fmt::format("{}: it belongs to run {}, {} serves {}{}", who, run.ToString(),
+                               name(), run_.ToString(),
+                               run == run_ ? ", which is being restored" : ""));
+  }
+  return OkStatus();
+}
+
+Status ServerCore::CheckIds(const PullRequest& request) const {
+  for (size_t t = 0; t < request.keys.size(); ++t) {
+    const int64_t size = options_.tables[t].dense_size;
+    const auto& keys = request.keys[t];  // sorted
+    if (size > 0 && !keys.empty() && keys.back() >= static_cast<uint64_t>(size)) {
+      return Error("pull of worker {}: table {}: id {}, wanted one below {}", request.worker,
+                   options_.tables[t].name, keys.back(), size);
+    }
+  }
+  return OkStatus();
+}
+
+void ServerCore::Pull(PullRequest request, Reply reply, Answers* answers) {
+  Status status = CheckRun(request.run, fmt::format("pull of worker {}", request.worker));
+  if (status.ok()) status = CheckIds(request);
+  if (!status.ok()) return answers->Add(std::move(reply), status);
+  ++pulls_;
+  if (request.keys_only) {
+    pull_keys_.Add(request.worker, request.pull_id, std::move(request.keys));
+    return answers->Add(std::move(reply), PullAnswer{.applied_step = applied_}.Encode());
+  }
+  if (request.after_step > applied_) return Wait(std::move(request), std::move(reply), answers);
+  AnswerPull(request, std::move(reply), answers);
+  if (request.training) {
+    pull_keys_.Add(request.worker, request.pull_id, std::move(request.keys));
+  }
+}
+
+void ServerCore::Wait(PullRequest request, Reply reply, Answers* answers) {
+  int waiting = 0;
+  for (auto other = waiting_.begin(); other != waiting_.end(); ++other) {
+    if (other->request.worker != request.worker) continue;
+    ++waiting;
+    if (other->request.pull_id != request.pull_id) continue;
+    const std::string answer = PullAnswer{.applied_step = applied_, .waiting = true}.Encode();
+    answers->Add(std::move(other->reply), answer);
+    answers->Add(std::move(reply), answer);
+    waiting_.erase(other);
+    return;
+  }
+  if (waiting == kWaitingPerWorker) {
+    return answers->Add(std::move(reply),
+                        MakeStatus(absl::StatusCode::kResourceExhausted,
+                                   fmt::format("pull of worker {}: {} others wait already",
+                                               request.worker, waiting)));
+  }
+  waiting_.push_back({std::move(request), std::move(reply)});
+}
+
+void ServerCore::AnswerPull(const PullRequest& request, Reply reply, Answers* answers) {
+  StatusOr<std::string> answer =
+      GatherPull(request, applied_ + 1, applied_, pull_ranges_, parameters_.get(), pool_);
+  if (answer.ok()) bytes_out_ += static_cast<int64_t>(answer->size());
+  answers->Add(std::move(reply), std::move(answer));
+}
+
+void ServerCore::AnswerWaitingPulls(Answers* answers) {
+  std::vector<WaitingPull> still;
+  for (WaitingPull& pull : waiting_) {
+    if (pull.request.after_step > applied_) {
+      still.push_back(std::move(pull));
+      continue;
+    }
+    AnswerPull(pull.request, std::move(pull.reply), answers);
+    if (!pull.request.training) continue;
+    pull_keys_.Add(pull.request.worker, pull.request.pull_id, std::move(pull.request.keys));
+  }
+  waiting_ = std::move(still);
+}
+
+StatusOr<PushAnswer> ServerCore::Push(const PushRequest& request,
+                                      std::shared_ptr<const std::string> message,
+                                      Answers* answers) {
+  const std::string who = fmt::format("push of worker {}", request.worker);
+  RETURN_IF_ERROR(CheckRun(request.run, who));
+  // All is looked at before anything changes.
+  const std::shared_ptr<const KeyLists> keys = pull_keys_.Find(request.worker, request.pull_id);
+  std::vector<StoredPart> parts;
+  PushAnswer answer;
+  for (const PushPart& part : request.parts) {
+    const StatusOr<bool> old = book_.IsOld(part.identity);
+    if (!old.ok()) return Annotate(old.status(), who);
+    if (*old) continue;
+    if (keys == nullptr) {
+      return NotFoundError("{}: the keys of its pull {:x} are not known (any more)", who,
+                           request.pull_id);
+    }
+    parts.push_back({message, keys, request.format, part});
+    RETURN_IF_ERROR(Annotate(sum_.Check(parts.back()), who));
+  }
+  for (StoredPart& part : parts) {
+    ASSIGN_OR_RETURN(const bool old, book_.IsOld(part.part.identity));
+    if (old) continue;  // twice in one request
+    ++answer.applied;
+    if (sync()) {
+      book_.Store(std::move(part));
+      continue;
+    }
+    const StoredPart* const only = &part;
+    RETURN_IF_ERROR(Apply({&only, 1}, part.part.weight_sum, request.rates_step));
+    book_.Mark(part.part.identity);
+  }
+  answer.dropped = static_cast<int32_t>(request.parts.size()) - answer.applied;
+  pushes_ += answer.applied;
+  dropped_pushes_ += answer.dropped;
+  if (sync()) RETURN_IF_ERROR(ApplyReadySteps(answers));
+  answer.applied_step = applied_;
+  return answer;
+}
+
+Status ServerCore::ApplyReadySteps(Answers* answers) {
+  for (;;) {
+    const std::vector<const StoredPart*> parts = book_.ReadyStep();
+    if (parts.empty()) return OkStatus();
+    double weight_sum = 0;
+    for (const StoredPart* part : parts) weight_sum += part->part.weight_sum;
+    RETURN_IF_ERROR(Apply(parts, weight_sum, applied_ + 1));
+    book_.FinishStep();
+    // In this order: a cut shows this step, and so do the pulls that wait for it.
+    TakeDueCuts(answers);
+    AnswerWaitingPulls(answers);
+  }
+}
+
+Status ServerCore::Apply(std::span<const StoredPart* const> parts, double weight_sum,
+                         int64_t rates_step) {
+  sum_.Add(parts, pool_);
+  Gradients gradients = sum_.gradients();
+  gradients.scale = weight_sum > 0 ? static_cast<float>(1.0 / weight_sum) : 0.0f;
+  const float factor = options_.rate_factor(rates_step);
+  const StepRates rates{.step = rates_step, .wide_factor = factor, .deep_factor = factor};
+  PulledRows rows;
+  Status status = parameters_->Pull(applied_ + 1, sum_.keys(), &rows);
+  if (status.ok()) status = parameters_->Push(rates, gradients);
+  if (!status.ok()) {
+    broken_ = MakeStatus(absl::StatusCode::kInternal, fmt::format("{}: apply step {}: {}", name(),
+                                                                  applied_ + 1, Message(status)));
+    return broken_;
+  }
+  ++applied_;
+  parameters_->SetStep(applied_);
+  parameters_->Expire(applied_);
+  return OkStatus();
+}
+
+bool ServerCore::Begin(const ControlRequest& request, Reply reply, Answers* answers) {
+  const auto refuse = [&](const Status& status) {
+    answers->Add(std::move(reply), status);
+    return false;
+  };
+  if (ended_) return refuse(Aborted(fmt::format("begin: {} has ended", name())));
+  if (run_.run != 0 && request.run.run != run_.run) {
+    return refuse(Precondition(
+        fmt::format("begin: {} serves run {}, asked for {}: it is left over from an earlier start",
+                    name(), run_.ToString(), request.run.ToString())));
+  }
+  if (request.run.generation < run_.generation) {
+    return refuse(Aborted(fmt::format("begin {}: {} serves {} already", request.run.ToString(),
+                                      name(), run_.ToString())));
+  }
+  if (request.run == run_ && broken_.ok()) {
+    if (parameters_ != nullptr) {
+      answers->Add(std::move(reply), begin_answer_.Encode());
+      return false;
+    }
+    if (!begin_replies_.empty()) {
+      begin_replies_.push_back(std::move(reply));
+      return false;
+    }
+  }
+  AnswerAll(Aborted(fmt::format("{} begins {}", name(), request.run.ToString())), answers);
+  run_ = request.run;
+  broken_ = OkStatus();
+  old_parameters_ = std::move(parameters_);
+  parameters_ = nullptr;
+  pull_keys_.Clear();
+  begin_replies_.push_back(std::move(reply));
+  return true;
+}
+
+// Everything that waits for this generation.
+void ServerCore::AnswerAll(const Status& status, Answers* answers) {
+  for (WaitingPull& pull : waiting_) answers->Add(std::move(pull.reply), status);
+  waiting_.clear();
+  for (Reply& reply : begin_replies_) answers->Add(std::move(reply), status);
+  begin_replies_.clear();
+  for (Reply& reply : cut_book_.Clear()) answers->Add(std::move(reply), status);
+}
+
+// Without the mutex.
+StatusOr<std::unique_ptr<LocalParameters>> ServerCore::NewParameters(
+    const std::string& prefix, int64_t* step, std::vector<LeaseMark>* marks) const {
+  ASSIGN_OR_RETURN(std::unique_ptr<LocalParameters> parameters,
+                   LocalParameters::Create(options_.tables, pieces_, options_.seed, pool_));
+  if (!prefix.empty()) {
+    RETURN_IF_ERROR(storage_.restore(prefix, parameters.get(), step, marks));
+    return parameters;
+  }
+  // Tables of a known size have all their rows from the beginning.
+  for (size_t t = 0; t < options_.tables.size(); ++t) {
+    for (int64_t id = 0; id < options_.tables[t].dense_size; ++id) {
+      const uint64_t key = static_cast<uint64_t>(id);
+      if (sharding_.ServerOf(static_cast<int>(t), key) != options_.index) continue;
+      RETURN_IF_ERROR(parameters->table(static_cast<int>(t)).Insert(key, 0, 0).status());
+    }
+  }
+  return parameters;
+}
+
+void ServerCore::Serve(const RunId& run, const Status& status,
+                       std::unique_ptr<LocalParameters> parameters, int64_t step,
+                       const std::vector<LeaseMark>& marks, Answers* answers) {
+  if (run != run_ || ended_) return;  // answered when a later generation began
+  if (status.ok()) {
+    parameters_ = std::move(parameters);
+    parameters_->SetStep(step);
+    applied_ = step;
+    book_.Begin(step, marks);
+    begin_answer_ = State();
+    begin_answer_.marks = book_.marks();
+  }
+  for (Reply& reply : begin_replies_) {
+    if (status.ok()) {
+      answers->Add(std::move(reply), begin_answer_.Encode());
+    } else {
+      answers->Add(std::move(reply), Annotate(status, name() + ": begin"));
+    }
+  }
+  begin_replies_.clear();
+}
+
+void ServerCore::RequestCut(const ControlRequest& request, Reply reply, Answers* answers) {
+  if (Status status = CheckRun(request.run, "cut " + request.prefix); !status.ok()) {
+    return answers->Add(std::move(reply), status);
+  }
+  if (const ControlAnswer* written = cut_book_.Written(request.prefix); written != nullptr) {
+    return answers->Add(std::move(reply), written->Encode());
+  }
+  const int64_t step = sync() ? request.step : applied_;
+  if (step < applied_) {
+    return answers->Add(std::move(reply),
+                        Precondition(fmt::format("cut {}: of step {}, but {} has applied step {}",
+                                                 request.prefix, step, name(), applied_)));
+  }
+  cut_book_.Add(request.prefix, step, std::move(reply));
+  TakeDueCuts(answers);
+}
+
+void ServerCore::TakeDueCuts(Answers* answers) {
+  for (const std::string& prefix : cut_book_.TakeDue(applied_)) {
+    StatusOr<std::unique_ptr<Snapshot>> snapshot = parameters_->Cut(options_.snapshot_buffer_bytes);
+    if (!snapshot.ok()) {
+      for (Reply& reply : cut_book_.Finish(prefix)) {
+        answers->Add(std::move(reply), Annotate(snapshot.status(), name()));
+      }
+      continue;
+    }
+    Cut& cut = cuts_.emplace_back();
+    cut.prefix = prefix;
+    cut.step = applied_;
+    cut.marks = book_.marks();
+    cut.parameters = parameters_;
+    cut.snapshot = *std::move(snapshot);
+  }
+}
+
+void ServerCore::CutWritten(const Cut& cut, const StatusOr<std::string>& part, Answers* answers) {
+  // A later generation has answered already.
+  const std::vector<Reply> replies = cut_book_.Finish(cut.prefix);
+  if (replies.empty()) return;
+  ControlAnswer answer = State();
+  answer.applied_step = cut.step;
+  answer.marks = cut.marks;
+  if (part.ok()) {
+    answer.part_prefix = *part;
+    cut_book_.Remember(cut.prefix, answer);
+  }
+  for (const Reply& reply : replies) {
+    if (part.ok()) {
+      answers->Add(reply, answer.Encode());
+    } else {
+      answers->Add(reply, Annotate(part.status(), name()));
+    }
+  }
+}
+
+void ServerCore::End(const ControlRequest& request, Reply reply, Answers* answers) {
+  if (run_.run != 0 && request.run.run != run_.run) {
+    return answers->Add(std::move(reply),
+                        Precondition(fmt::format("end: {} serves run {}, asked for {}", name(),
+                                                 run_.ToString(), request.run.ToString())));
+  }
+  ended_ = true;
+  AnswerAll(Aborted(name() + " has ended"), answers);
+  answers->Add(std::move(reply), State().Encode());
+}
+
+ControlAnswer ServerCore::State() const {
+  ControlAnswer answer{.applied_step = applied_, .incarnation = options_.incarnation};
+  if (parameters_ != nullptr) {
+    answer.rows = parameters_->row_count();
+    answer.memory_bytes = parameters_->memory_bytes();
+  }
+  return answer;
+}
+
+ParameterServer::Statistics ServerCore::statistics() const {
+  ParameterServer::Statistics statistics{.applied_step = applied_,
+                                         .pulls = pulls_,
+                                         .pushes = pushes_,
+                                         .dropped_pushes = dropped_pushes_,
+                                         .waiting_pulls = static_cast<int64_t>(waiting_.size()),
+                                         .bytes_in = bytes_in_,
+                                         .bytes_out = bytes_out_};
+  statistics.tables.resize(options_.tables.size());
+  if (parameters_ == nullptr) return statistics;
+  statistics.memory_bytes = parameters_->memory_bytes();
+  for (size_t t = 0; t < options_.tables.size(); ++t) {
+    const RowTable& table = parameters_->table(static_cast<int>(t));
+    statistics.tables[t] = {table.row_count(), table.memory_bytes()};
+    statistics.rows += table.row_count();
+  }
+  return statistics;
+}
+
+}  // namespace capstan

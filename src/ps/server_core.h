@@ -1,0 +1,116 @@
+// The rules of a parameter server: what each request changes, and who is answered then.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "ps/cut_book.h"
+#include "ps/gradient_sum.h"
+#include "ps/parameter_server.h"
+#include "ps/pull_keys.h"
+#include "ps/push_book.h"
+
+namespace capstan {
+
+// Answers that are due, sent when the mutex is free again.
+class Answers {
+ public:
+  void Add(Reply reply, StatusOr<std::string> answer) {
+    answers_.emplace_back(std::move(reply), std::move(answer));
+  }
+  void Send() {
+    for (auto& [reply, answer] : answers_) reply(std::move(answer));
+    answers_.clear();
+  }
+
+ private:
+  std::vector<std::pair<Reply, StatusOr<std::string>>> answers_;
+};
+
+// Calls come one at a time, under the server's mutex.
+class ServerCore {
+ public:
+  ServerCore(ParameterServerOptions options, WorkerPool* pool, ParameterServer::Storage storage);
+
+  void Pull(PullRequest request, Reply reply, Answers* answers);
+  StatusOr<PushAnswer> Push(const PushRequest& request, std::shared_ptr<const std::string> message,
+                            Answers* answers);
+
+  // kBegin. True if the generation has yet to be restored, by NewParameters and Serve.
+  bool Begin(const ControlRequest& request, Reply reply, Answers* answers);
+  StatusOr<std::unique_ptr<LocalParameters>> NewParameters(const std::string& prefix, int64_t* step,
+                                                           std::vector<LeaseMark>* marks) const;
+  void Serve(const RunId& run, const Status& status, std::unique_ptr<LocalParameters> parameters,
+             int64_t step, const std::vector<LeaseMark>& marks, Answers* answers);
+  std::shared_ptr<LocalParameters> TakeOldParameters() { return std::move(old_parameters_); }
+
+  // A cut that is to be written.
+  struct Cut {
+    std::string prefix;
+    int64_t step = 0;
+    std::vector<LeaseMark> marks;
+    std::shared_ptr<LocalParameters> parameters;  // outlives the snapshot
+    std::unique_ptr<Snapshot> snapshot;
+  };
+  void RequestCut(const ControlRequest& request, Reply reply, Answers* answers);
+  void End(const ControlRequest& request, Reply reply, Answers* answers);
+  // Cuts since the last call.
+  std::vector<Cut> TakeCuts() { return std::exchange(cuts_, {}); }
+  void CutWritten(const Cut& cut, const StatusOr<std::string>& part, Answers* answers);
+
+  Status CheckRun(const RunId& run, const std::string& who) const;
+  void AnswerAll(const Status& status, Answers* answers);
+  ControlAnswer State() const;
+  ParameterServer::Statistics statistics() const;
+
+  const ParameterServerOptions& options() const { return options_; }
+  const ParameterServer::Storage& storage() const { return storage_; }
+  const Sharding& sharding() const { return sharding_; }
+  const RunId& run() const { return run_; }
+  bool ended() const { return ended_; }
+  void CountBytesIn(size_t bytes) { bytes_in_ += static_cast<int64_t>(bytes); }
+
+ private:
+  struct WaitingPull {
+    PullRequest request;
+    Reply reply;
+  };
+  std::string name() const { return fmt::format("ps {}", options_.index); }
+  bool sync() const { return options_.mode == TrainMode::kSync; }
+  Status CheckIds(const PullRequest& request) const;
+  void Wait(PullRequest request, Reply reply, Answers* answers);
+  void AnswerPull(const PullRequest& request, Reply reply, Answers* answers);
+  void AnswerWaitingPulls(Answers* answers);
+  Status ApplyReadySteps(Answers* answers);
+  Status Apply(std::span<const StoredPart* const> parts, double weight_sum, int64_t rates_step);
+  void TakeDueCuts(Answers* answers);
+
+  const ParameterServerOptions options_;
+  WorkerPool* const pool_;
+  const ParameterServer::Storage storage_;
+  const Sharding sharding_;
+  const std::vector<DenseSpec> pieces_;
+  const std::vector<FloatRange> pull_ranges_;
+  PushBook book_;
+  GradientSum sum_;
+
+  RunId run_;
+  bool ended_ = false;
+  std::shared_ptr<LocalParameters> parameters_;  // null: no generation, or it is being restored
+  std::shared_ptr<LocalParameters> old_parameters_;
+  Status broken_;  // a step was applied in part only
+  int64_t applied_ = 0;
+  PullKeys pull_keys_;
+  std::vector<WaitingPull> waiting_;
+  std::vector<Reply> begin_replies_;
+  ControlAnswer begin_answer_;
+  CutBook cut_book_;
+  std::vector<Cut> cuts_;
+  int64_t pulls_ = 0, pushes_ = 0, dropped_pushes_ = 0, bytes_in_ = 0, bytes_out_ = 0;
+};
+
+}  // namespace capstan
