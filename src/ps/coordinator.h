@@ -4,7 +4,6 @@
 
 #include <chrono>
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -13,103 +12,82 @@
 #include "base/status.h"
 #include "data/input_position.h"
 #include "ps/lease_board.h"
+#include "ps/lease_messages.h"
 #include "ps/messages.h"
-#include "ps/transport.h"
 
 namespace capstan {
 
 struct CoordinatorOptions {
   int workers = 1;  // trainers: workers, and a chief of its own
   LeaseBoardOptions leases;
-  std::chrono::milliseconds worker_timeout{
-      10'000};  // silent for so long: lost, its leases are free again
+  // Silent for so long: lost, its leases are free again.
+  std::chrono::milliseconds worker_timeout{10'000};
+  // Told that all is done and silent for so long: gone (the answer may have been lost).
+  std::chrono::milliseconds farewell{1'000};
+  // Leases that are listed as late in Progress.
+  std::chrono::milliseconds report_late_after{10'000};
 };
 
-// A worker's request for work, which is also its heartbeat and its report.
-struct LeaseRequest {
-  RunId run;  // zeros: I have just started
-  int32_t worker = 0;
-  uint64_t incarnation = 0;  // a new one ends the leases of the old
-  int32_t max_slices = 1;    // 0: heartbeat only, no work wanted
-  // Done since the last request (sent again until answered).
-  struct SliceReport {
-    int64_t step = 0;
-    int32_t slice = 0;
-    double loss_sum = 0, weight_sum = 0;
-    int64_t examples = 0;
-  };
-  std::vector<SliceReport> slices;
-  std::vector<std::pair<int64_t, InputPosition>>
-      positions;             // sync: (step, where the data goes on behind it)
-  int64_t last_step = -1;    // sync: the data has so many steps, if the worker has reached its end
-  uint64_t block = 0;        // async: the block it works on …
-  int64_t block_index = -1;  // … the last batch of it that all servers have …
-  bool block_done = false;   // … and whether that was the last
-  double loss_sum = 0, weight_sum = 0;  // async: since the last request
-  int64_t examples = 0;
-  int64_t staleness_sum = 0, staleness_max = 0, pushes = 0;
-
-  std::string Encode() const;
-  static StatusOr<LeaseRequest> Decode(std::string_view bytes);
-};
-
-struct LeaseAnswer {
-  RunId run;  // another than the request's: drop everything and begin as told here
-  LeaseBoard::Grant::Kind kind = LeaseBoard::Grant::Kind::kWait;
-  int64_t wait_ms = 50;
-  int64_t step = 0;  // sync
-  std::vector<int32_t> slices;
-  BlockLease block;         // async
-  int64_t start_step = 0;   // of the generation
-  InputPosition start;      // sync: where the data begins for start_step + 1
-  int64_t global_step = 0;  // async: pushes so far, for schedules
-
-  std::string Encode() const;
-  static StatusOr<LeaseAnswer> Decode(std::string_view bytes);
-};
-
-// Thread-safe.
+// Thread-safe. `now` is a monotonic clock's, the same for all calls.
 class Coordinator {
  public:
   explicit Coordinator(const CoordinatorOptions& options);
+  ~Coordinator();
 
-  // A generation begins; requests of older ones are answered with it. Sync: steps from start_step +
-  // 1 on. Async: `open` first.
+  // A generation begins; requests of older ones are answered with it, and what they report is
+  // dropped. Sync: steps from start_step + 1 on. Async: `open` first.
   void Begin(const RunId& run, int64_t start_step, const InputPosition& start,
-             std::vector<BlockLease> open) EXCLUDES(mutex_);
-  // No generation: workers are told to wait (servers are gone or going back).
+             const std::vector<BlockLease>& open) EXCLUDES(mutex_);
+  // No generation: workers are told to wait (servers are gone or going back), and what they report
+  // is dropped.
   void Suspend() EXCLUDES(mutex_);
 
   // Async: blocks, from the chief's scanner.
   void AddBlock(const BlockLease& lease) EXCLUDES(mutex_);
   void SetNoMoreBlocks() EXCLUDES(mutex_);
   size_t free_blocks() const EXCLUDES(mutex_);
+  // Async: leaves undone what is open, and there is no more.
+  void DropBlocks() EXCLUDES(mutex_);
+  // Sync: ends with this step even if the data has more.
+  void SetStepLimit(int64_t last_step) EXCLUDES(mutex_);
 
+  // kInvalidArgument: a worker or a report that cannot be. kFailedPrecondition: an older copy of a
+  // worker that has been started again, or workers whose data differ.
   StatusOr<LeaseAnswer> Lease(const LeaseRequest& request, std::chrono::milliseconds now)
       EXCLUDES(mutex_);
-  // Frees leases of silent workers; returns their names, each once.
+  // Frees leases of silent workers; returns their names ("worker 1"), each once until it comes
+  // back. A pause of `worker_timeout` between calls is not held against workers: nobody could be
+  // heard.
   std::vector<std::string> Tick(std::chrono::milliseconds now) EXCLUDES(mutex_);
 
-  // Sync: all steps up to it are done; the position behind a finished step (kept for the last few).
+  // Sync: all steps up to it are done; the position behind a finished step, and the examples
+  // counted up to there (kept for the start and the last 16).
   int64_t finished_step() const EXCLUDES(mutex_);
   StatusOr<InputPosition> PositionAfter(int64_t step) const EXCLUDES(mutex_);
-  std::vector<BlockLease> OpenBlocks() const EXCLUDES(mutex_);
+  StatusOr<int64_t> ExamplesAfter(int64_t step) const EXCLUDES(mutex_);
+  // Async: blocks that are not done, and the examples counted at that moment.
+  std::vector<BlockLease> OpenBlocks(int64_t* examples = nullptr) const EXCLUDES(mutex_);
 
   bool all_done() const EXCLUDES(mutex_);
-  // All workers that ever came have been told that all is done (or are lost).
+  // All workers that ever came know that all is done (they left, or `farewell` is over) or are
+  // lost. As of the last call of Tick or Lease.
   bool all_told() const EXCLUDES(mutex_);
 
   struct WorkerState {
-    bool seen = false, lost = false, told_done = false;
+    bool seen = false, lost = false, told_done = false, left = false;
     uint64_t incarnation = 0;
     std::chrono::milliseconds last_seen{0};
-    int64_t examples = 0, restarts = 0;
+    int64_t examples = 0;  // counted from its reports, in all generations
+    int64_t restarts = 0;
   };
   struct Progress {
-    int64_t global_step = 0;              // sync: finished; async: pushes
-    int64_t examples = 0;                 // trained, each once
+    int64_t global_step = 0;              // sync: finished; async: start_step + pushes
+    int64_t examples = 0;                 // trained in this generation, each once
+    int64_t twice = 0;                    // async: more than the blocks that are done have …
+    int64_t skipped = 0;                  // … and less (bad records)
+    int64_t repeated = 0;                 // results that came again and were dropped
     double loss_sum = 0, weight_sum = 0;  // since the last call of TakeProgress
-    int64_t staleness_sum = 0, staleness_max = 0, pushes = 0;
+    int64_t staleness_sum = 0, staleness_max = 0, pushes = 0;  // likewise
     std::vector<WorkerState> workers;
     std::vector<std::string> late;
   };
@@ -118,7 +96,7 @@ class Coordinator {
  private:
   struct Rep;
   mutable Mutex mutex_;
-  const std::unique_ptr<Rep> rep_;
+  const std::unique_ptr<Rep> rep_ PT_GUARDED_BY(mutex_);
 };
 
 }  // namespace capstan

@@ -1,0 +1,436 @@
+#include "ps/coordinator.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+namespace capstan {
+namespace {
+
+using std::chrono::milliseconds;
+using Kind = LeaseBoard::Grant::Kind;
+
+// Finished steps whose positions are kept.
+constexpr int64_t kKeptSteps = 16;
+// Who has to wait asks again soon when things are moving, seldom when they are not.
+constexpr milliseconds kShortWait{1}, kLongWait{50};
+constexpr int kWaitFraction = 4;
+
+std::string NameOfWorker(int worker) { return fmt::format("worker {}", worker); }
+
+Status Refusal(const std::string& sentence) {
+  return MakeStatus(absl::StatusCode::kFailedPrecondition, sentence);
+}
+
+bool IsSame(const InputPosition& a, const InputPosition& b) {
+  return a.epoch == b.epoch && a.block == b.block && a.batch == b.batch && a.example == b.example &&
+         a.file == b.file && a.record == b.record && a.offset == b.offset;
+}
+
+std::string Text(const InputPosition& p) {
+  return fmt::format("epoch {} block {} example {} (file {} record {})", p.epoch, p.block,
+                     p.example, p.file, p.record);
+}
+
+}  // namespace
+
+// Everything under the coordinator's mutex.
+struct Coordinator::Rep {
+  // A step that the workers know of.
+  struct Step {
+    bool has_position = false;
+    InputPosition position;  // behind it
+    int position_teller = 0;
+    int64_t examples = 0;        // counted in it
+    int64_t examples_upto = -1;  // in all steps up to it, once it is finished
+  };
+
+  explicit Rep(const CoordinatorOptions& coordinator_options)
+      : options(coordinator_options),
+        board(coordinator_options.leases),
+        workers(coordinator_options.workers),
+        ended(coordinator_options.workers) {}
+
+  bool is_sync() const { return options.leases.mode == TrainMode::kSync; }
+
+  Status CheckRequest(const LeaseRequest& request) const;
+  Status CheckSlices(const LeaseRequest& request) const;
+  Status Meet(const LeaseRequest& request, milliseconds now);
+  Status TakeSteps(const LeaseRequest& request);
+  Status TakePosition(int worker, int64_t step, const InputPosition& position);
+  Status TakeLastStep(int worker, int64_t last_step);
+  void TakeSlices(const LeaseRequest& request);
+  void FinishSteps();
+  void TakeBatches(const LeaseRequest& request, milliseconds now);
+  void Count(int worker, int64_t examples, double loss_sum, double weight_sum);
+  LeaseAnswer Grant(const LeaseRequest& request, milliseconds now);
+  void Add(const BlockLease& lease);
+
+  const CoordinatorOptions options;
+  LeaseBoard board;
+  bool running = false;
+  RunId run;
+  int64_t start_step = 0;
+  InputPosition start;
+
+  std::vector<WorkerState> workers;
+  std::vector<std::set<uint64_t>> ended;  // [worker]: incarnations that have been replaced
+  milliseconds last_now{0}, last_tick{-1}, last_change{0};
+
+  // Sync.
+  std::map<int64_t, Step> steps;  // the last ones, and those ahead
+  int64_t data_end = -1, step_limit = -1;
+  int data_end_teller = 0;
+  // Async: [block that is not done and whose size is known]: records that are still to be counted.
+  std::map<uint64_t, int64_t> left;
+
+  Progress progress;  // but for workers and late
+};
+
+Status Coordinator::Rep::CheckRequest(const LeaseRequest& request) const {
+  const int count = static_cast<int>(workers.size());
+  if (request.worker < 0 || request.worker >= count) {
+    return Error("{} asks for work: this job has workers 0 to {}", NameOfWorker(request.worker),
+                 count - 1);
+  }
+  const bool has_steps =
+      !request.slices.empty() || !request.positions.empty() || request.last_step >= 0;
+  const bool has_batches = request.block_index >= 0 || request.block_done;
+  if (is_sync() ? has_batches : has_steps) {
+    return Error("{} reports {}, but training is {}", NameOfWorker(request.worker),
+                 is_sync() ? "batches of a block" : "steps",
+                 is_sync() ? "synchronous" : "asynchronous");
+  }
+  if (request.examples < 0 || request.pushes < 0 || request.staleness_sum < 0) {
+    return Error("{} reports {} examples, {} pushes, staleness {}: wanted 0 or more",
+                 NameOfWorker(request.worker), request.examples, request.pushes,
+                 request.staleness_sum);
+  }
+  return OkStatus();
+}
+
+Status Coordinator::Rep::CheckSlices(const LeaseRequest& request) const {
+  const int64_t last = board.finished_step() + 1 + options.leases.steps_ahead;
+  for (const LeaseRequest::SliceReport& report : request.slices) {
+    const bool fits = report.step > 0 && report.step <= last && report.slice >= 0 &&
+                      report.slice < options.leases.slices && report.examples >= 0;
+    if (!fits) {
+      return Error("{} reports {} examples of slice {} of step {}: steps go up to {}, slices to {}",
+                   NameOfWorker(request.worker), report.examples, report.slice, report.step, last,
+                   options.leases.slices - 1);
+    }
+  }
+  return OkStatus();
+}
+
+// Who it is that asks: a copy that has been replaced is refused, a new one frees what the old held.
+Status Coordinator::Rep::Meet(const LeaseRequest& request, milliseconds now) {
+  WorkerState& worker = workers[request.worker];
+  if (ended[request.worker].contains(request.incarnation)) {
+    return Refusal(fmt::format("{} has been started again: this older copy of it has to end",
+                               NameOfWorker(request.worker)));
+  }
+  if (worker.seen && worker.incarnation != request.incarnation) {
+    ended[request.worker].insert(worker.incarnation);
+    board.Lost(request.worker);
+    last_change = now;
+    ++worker.restarts;
+    worker.told_done = false;
+  }
+  worker.seen = true;
+  worker.lost = false;
+  worker.left = request.leaves;
+  worker.incarnation = request.incarnation;
+  worker.last_seen = now;
+  return OkStatus();
+}
+
+void Coordinator::Rep::Count(int worker, int64_t examples, double loss_sum, double weight_sum) {
+  progress.examples += examples;
+  workers[worker].examples += examples;
+  progress.loss_sum += loss_sum;
+  progress.weight_sum += weight_sum;
+}
+
+// All that can be refused comes first, so that a refused request changes nothing that counts.
+Status Coordinator::Rep::TakeSteps(const LeaseRequest& request) {
+  RETURN_IF_ERROR(CheckSlices(request));
+  for (const auto& [step, position] : request.positions) {
+    RETURN_IF_ERROR(TakePosition(request.worker, step, position));
+  }
+  if (request.last_step >= 0) RETURN_IF_ERROR(TakeLastStep(request.worker, request.last_step));
+  TakeSlices(request);
+  FinishSteps();
+  return OkStatus();
+}
+
+// Two workers that stand at different places behind one step do not read the same data.
+Status Coordinator::Rep::TakePosition(int worker, int64_t step, const InputPosition& position) {
+  const int64_t finished = board.finished_step();
+  const bool is_of_use = step > std::max(start_step, finished - kKeptSteps) &&
+                         step <= finished + 1 + options.leases.steps_ahead;
+  if (!is_of_use) return OkStatus();
+  Step& known = steps[step];
+  if (known.has_position && !IsSame(known.position, position)) {
+    return Refusal(fmt::format(
+        "the data differ: behind step {} {} is at {}, {} at {}; do all tasks see the same files?",
+        step, NameOfWorker(known.position_teller), Text(known.position), NameOfWorker(worker),
+        Text(position)));
+  }
+  known.has_position = true;
+  known.position = position;
+  known.position_teller = worker;
+  return OkStatus();
+}
+
+Status Coordinator::Rep::TakeLastStep(int worker, int64_t last_step) {
+  if (data_end >= 0 && data_end != last_step) {
+    return Refusal(fmt::format(
+        "the data differ: {} finds {} steps in them, {} finds {}; do all tasks see the same files?",
+        NameOfWorker(data_end_teller), data_end, NameOfWorker(worker), last_step));
+  }
+  if (last_step < board.finished_step()) {
+    return Refusal(
+        fmt::format("the data differ: {} finds {} steps in them, but step {} is done already",
+                    NameOfWorker(worker), last_step, board.finished_step()));
+  }
+  if (data_end == last_step) return OkStatus();
+  data_end = last_step;
+  data_end_teller = worker;
+  board.SetLastStep(step_limit >= 0 ? std::min(step_limit, data_end) : data_end);
+  return OkStatus();
+}
+
+void Coordinator::Rep::TakeSlices(const LeaseRequest& request) {
+  for (const LeaseRequest::SliceReport& report : request.slices) {
+    if (!board.SliceDone(report.step, report.slice)) {
+      ++progress.repeated;
+      continue;
+    }
+    steps[report.step].examples += report.examples;
+    Count(request.worker, report.examples, report.loss_sum, report.weight_sum);
+    last_change = last_now;
+  }
+}
+
+void Coordinator::Rep::FinishSteps() {
+  const int64_t finished = board.finished_step();
+  for (int64_t step = progress.global_step + 1; step <= finished; ++step) {
+    steps[step].examples_upto = steps[step - 1].examples_upto + steps[step].examples;
+  }
+  progress.global_step = finished;
+  const auto first_kept = steps.lower_bound(finished - kKeptSteps);
+  for (auto it = steps.begin(); it != first_kept;) {
+    it = it->first == start_step ? std::next(it) : steps.erase(it);
+  }
+}
+
+void Coordinator::Rep::TakeBatches(const LeaseRequest& request, milliseconds now) {
+  if (board.BatchDone(request.worker, request.block, request.block_index, now)) {
+    Count(request.worker, request.examples, request.loss_sum, request.weight_sum);
+    const auto rest = left.find(request.block);
+    if (rest != left.end()) rest->second -= request.examples;
+    progress.global_step += request.pushes;
+    progress.pushes += request.pushes;
+    progress.staleness_sum += request.staleness_sum;
+    progress.staleness_max = std::max(progress.staleness_max, request.staleness_max);
+    last_change = now;
+  } else if (request.examples > 0) {
+    ++progress.repeated;
+  }
+  if (!request.block_done || !board.BlockDone(request.block)) return;
+  last_change = now;
+  const auto rest = left.extract(request.block);
+  if (rest.empty()) return;
+  progress.skipped += std::max<int64_t>(0, rest.mapped());
+  progress.twice += std::max<int64_t>(0, -rest.mapped());
+}
+
+LeaseAnswer Coordinator::Rep::Grant(const LeaseRequest& request, milliseconds now) {
+  LeaseBoard::Grant grant = board.Take(request.worker, request.max_slices, now, request.up_to_step);
+  LeaseAnswer answer;
+  answer.kind = grant.kind;
+  answer.step = grant.step;
+  answer.slices = std::move(grant.slices);
+  answer.block = grant.block;
+  answer.wait_ms = std::clamp((now - last_change) / kWaitFraction, kShortWait, kLongWait).count();
+  if (grant.kind == Kind::kDone) workers[request.worker].told_done = true;
+  return answer;
+}
+
+void Coordinator::Rep::Add(const BlockLease& lease) {
+  if (lease.examples >= 0) left[lease.id] = lease.examples - lease.start.example;
+}
+
+Coordinator::Coordinator(const CoordinatorOptions& options)
+    : rep_(std::make_unique<Rep>(options)) {}
+Coordinator::~Coordinator() = default;
+
+void Coordinator::Begin(const RunId& run, int64_t start_step, const InputPosition& start,
+                        const std::vector<BlockLease>& open) {
+  MutexLock lock(&mutex_);
+  Rep& rep = *rep_;
+  rep.running = true;
+  rep.run = run;
+  rep.last_change = rep.last_now;
+  rep.start_step = start_step;
+  rep.start = start;
+  rep.data_end = rep.step_limit = -1;
+  rep.progress = Progress();
+  rep.progress.global_step = start_step;
+  rep.steps.clear();
+  rep.steps[start_step] = {.has_position = true, .position = start, .examples_upto = 0};
+  rep.left.clear();
+  for (WorkerState& worker : rep.workers) worker.told_done = worker.left = false;
+  if (rep.is_sync()) {
+    rep.board.StartSync(start_step + 1);
+  } else {
+    rep.board.StartAsync(open);
+    for (const BlockLease& lease : open) rep.Add(lease);
+  }
+}
+
+void Coordinator::Suspend() {
+  MutexLock lock(&mutex_);
+  rep_->running = false;
+}
+
+void Coordinator::AddBlock(const BlockLease& lease) {
+  MutexLock lock(&mutex_);
+  if (rep_->board.Add(lease)) rep_->Add(lease);
+}
+
+void Coordinator::SetNoMoreBlocks() {
+  MutexLock lock(&mutex_);
+  rep_->board.SetNoMoreBlocks();
+}
+
+void Coordinator::DropBlocks() {
+  MutexLock lock(&mutex_);
+  rep_->board.DropBlocks();
+  rep_->board.SetNoMoreBlocks();
+  rep_->left.clear();
+}
+
+void Coordinator::SetStepLimit(int64_t last_step) {
+  MutexLock lock(&mutex_);
+  Rep& rep = *rep_;
+  rep.step_limit = last_step;
+  rep.board.SetLastStep(rep.data_end >= 0 ? std::min(last_step, rep.data_end) : last_step);
+}
+
+size_t Coordinator::free_blocks() const {
+  MutexLock lock(&mutex_);
+  return rep_->board.free_blocks();
+}
+
+StatusOr<LeaseAnswer> Coordinator::Lease(const LeaseRequest& request, milliseconds now) {
+  MutexLock lock(&mutex_);
+  Rep& rep = *rep_;
+  RETURN_IF_ERROR(rep.CheckRequest(request));
+  RETURN_IF_ERROR(rep.Meet(request, now));
+  rep.last_now = std::max(rep.last_now, now);
+  LeaseAnswer answer;
+  if (!rep.running) {
+    answer.wait_ms = kLongWait.count();
+    answer.run = request.run;
+    return answer;
+  }
+  if (request.run != rep.run) {
+    answer.wait_ms = 0;
+  } else {
+    if (rep.is_sync()) {
+      RETURN_IF_ERROR(rep.TakeSteps(request));
+    } else {
+      rep.TakeBatches(request, now);
+    }
+    answer = rep.Grant(request, now);
+  }
+  answer.run = rep.run;
+  answer.start_step = rep.start_step;
+  answer.start = rep.start;
+  answer.global_step = rep.progress.global_step;
+  return answer;
+}
+
+std::vector<std::string> Coordinator::Tick(milliseconds now) {
+  MutexLock lock(&mutex_);
+  Rep& rep = *rep_;
+  // While this process itself did not run, nobody could be heard.
+  const milliseconds pause = rep.last_tick.count() < 0 ? milliseconds(0) : now - rep.last_tick;
+  const bool was_asleep = pause >= rep.options.worker_timeout;
+  rep.last_tick = now;
+  rep.last_now = std::max(rep.last_now, now);
+  std::vector<std::string> lost;
+  for (size_t i = 0; i < rep.workers.size(); ++i) {
+    WorkerState& worker = rep.workers[i];
+    if (!worker.seen || worker.lost) continue;
+    if (was_asleep) worker.last_seen = std::min(now, worker.last_seen + pause);
+    if (now - worker.last_seen < rep.options.worker_timeout) continue;
+    worker.lost = true;
+    rep.board.Lost(static_cast<int>(i));
+    rep.last_change = now;
+    if (!worker.left && !worker.told_done) lost.push_back(NameOfWorker(static_cast<int>(i)));
+  }
+  return lost;
+}
+
+int64_t Coordinator::finished_step() const {
+  MutexLock lock(&mutex_);
+  return rep_->board.finished_step();
+}
+
+StatusOr<InputPosition> Coordinator::PositionAfter(int64_t step) const {
+  MutexLock lock(&mutex_);
+  const auto found = rep_->steps.find(step);
+  if (found == rep_->steps.end() || !found->second.has_position) {
+    return NotFoundError("where the data go on behind step {} is not known; finished is {}", step,
+                         rep_->board.finished_step());
+  }
+  return found->second.position;
+}
+
+StatusOr<int64_t> Coordinator::ExamplesAfter(int64_t step) const {
+  MutexLock lock(&mutex_);
+  const auto found = rep_->steps.find(step);
+  if (found == rep_->steps.end() || found->second.examples_upto < 0) {
+    return NotFoundError("how many examples step {} ended with is not known; finished is {}", step,
+                         rep_->board.finished_step());
+  }
+  return found->second.examples_upto;
+}
+
+std::vector<BlockLease> Coordinator::OpenBlocks(int64_t* examples) const {
+  MutexLock lock(&mutex_);
+  if (examples != nullptr) *examples = rep_->progress.examples;
+  return rep_->board.OpenBlocks();
+}
+
+bool Coordinator::all_done() const {
+  MutexLock lock(&mutex_);
+  return rep_->running && rep_->board.all_done();
+}
+
+bool Coordinator::all_told() const {
+  MutexLock lock(&mutex_);
+  const Rep& rep = *rep_;
+  return rep.running && rep.board.all_done() &&
+         std::ranges::all_of(rep.workers, [&](const WorkerState& worker) {
+           const bool is_gone =
+               worker.told_done && rep.last_now - worker.last_seen >= rep.options.farewell;
+           return !worker.seen || worker.lost || worker.left || is_gone;
+         });
+}
+
+Coordinator::Progress Coordinator::TakeProgress(milliseconds now) {
+  MutexLock lock(&mutex_);
+  Progress taken = rep_->progress;
+  taken.workers = rep_->workers;
+  taken.late = rep_->board.LateLeases(now, rep_->options.report_late_after);
+  Progress& left = rep_->progress;
+  left.loss_sum = left.weight_sum = 0;
+  left.staleness_sum = left.staleness_max = left.pushes = 0;
+  return taken;
+}
+
+}  // namespace capstan
