@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/mutex.h"
+#include "net/grpc_log.h"
 #include "net/grpc_status.h"
 #include "net/test_authority.h"
 #include "ps/byte_relay.h"
@@ -107,8 +108,14 @@ bool Says(const Status& status, const std::string& part) {
   return Message(status).find(part) != std::string::npos;
 }
 
+std::atomic<int> failed_handshakes = 0;
+
 class GrpcTransportTest : public testing::Test {
  protected:
+  GrpcTransportTest() { SetGrpcLog(&TakeLine); }
+  static void TakeLine(bool is_error, std::string_view text) {
+    if (is_error && text.find("Handshake failed") != std::string_view::npos) ++failed_handshakes;
+  }
   void Start(const LinkSecurity& security = kNone, const GrpcOptions& options = {}) {
     auto server =
         GrpcServer::Start(fmt::format("127.0.0.1:{}", port_), &handler_, security, options);
@@ -351,6 +358,7 @@ TEST_F(GrpcTransportTest, MutualTls) {
   EXPECT_EQ(AskAs(foreign).status().code(), StatusCode::kUnavailable);
   EXPECT_EQ(AskAs(kNone).status().code(), StatusCode::kUnavailable);
   EXPECT_TRUE(AskAs(ours).ok());
+  EXPECT_GT(failed_handshakes, 0);
 }
 
 TEST_F(GrpcTransportTest, TlsNamesAndTokensTogether) {
