@@ -14,7 +14,7 @@ ParameterServer::~ParameterServer() {
   Answers answers;
   {
     MutexLock lock(&mutex_);
-    core_->AnswerAll(MakeStatus(absl::StatusCode::kCancelled, "the server is going"), &answers);
+    core_->AnswerAll(MakeStatus(absl::StatusCode::kUnavailable, "the server is going"), &answers);
   }
   answers.Send();
 }
@@ -103,7 +103,7 @@ void ParameterServer::StartWriting() {
   for (ServerCore::Cut& taken : core_->TakeCuts()) {
     const auto cut = std::make_shared<ServerCore::Cut>(std::move(taken));
     jobs_.Add([this, cut](bool stopping) {
-      StatusOr<std::string> part = MakeStatus(absl::StatusCode::kCancelled, "the server is going");
+      StatusOr<std::string> part = MakeStatus(absl::StatusCode::kUnavailable, "the server is going");
       if (!stopping) {
         part = core_->storage().write(cut->prefix, cut->step, cut->marks, std::move(cut->snapshot));
       }

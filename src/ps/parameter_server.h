@@ -69,7 +69,7 @@ class ParameterServer {
 
   // `pool` outlives it and is used by nobody else meanwhile.
   ParameterServer(ParameterServerOptions options, WorkerPool* pool, Storage storage);
-  // Answers all that waits with kCancelled. Waits for a part that is being written.
+  // Answers all that waits with kUnavailable. Waits for a part that is being written.
   ~ParameterServer();
 
   void Pull(std::string request, Reply reply) EXCLUDES(mutex_);

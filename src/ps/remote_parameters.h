@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/status.h"
 #include "params/parameters.h"
 #include "ps/lease_board.h"
@@ -22,18 +23,24 @@ struct RemoteParametersOptions {
   TrainMode mode = TrainMode::kAsync;
   std::vector<std::string> servers;  // addresses
   int worker = 0;
+  // Makes the numbers of its pulls differ from those of the task's earlier starts; 0: random.
+  uint64_t incarnation = 0;
   ValueFormat format = ValueFormat::kFloat32;
   // A call that fails is made again, with the same identity, until so long ago nobody answered.
   std::chrono::milliseconds call_timeout{10'000};
   std::chrono::milliseconds peer_timeout{60'000};
+  std::chrono::milliseconds retry_delay{100};
 };
 
-// One trainer thread. kAborted from any call: the generation is over; ask the chief. kUnavailable:
-// a server was not reached for peer_timeout; the message names it and its address.
+// One trainer thread, except where said. kAborted from any call: the generation is over; ask the
+// chief. kUnavailable: a server was not reached for peer_timeout; the message names it and its
+// address. A server that answers "still waiting" counts as reached: a step may take any time.
 class RemoteParameters : public Parameters {
  public:
+  // `transport` outlives it; so does `clock`, null: the machine's.
   RemoteParameters(std::vector<TableSpec> tables, std::vector<DenseSpec> dense,
-                   const RemoteParametersOptions& options, Transport* transport);
+                   const RemoteParametersOptions& options, Transport* transport,
+                   Clock* clock = nullptr);
   ~RemoteParameters() override;
 
   const std::vector<TableSpec>& tables() const override;
@@ -41,12 +48,17 @@ class RemoteParameters : public Parameters {
   // Rows come packed: the parts' weights side by side.
   const PulledRowFormat& row_format(int table) const override;
 
-  // A new generation; also makes waiting calls return.
+  // From any thread. A new generation: calls that wait end with kAborted, and what was pulled before
+  // is not pushed any more. Stop: all calls end with kCancelled from now on.
   void SetRun(const RunId& run);
   void Stop();
 
-  // Sync: the rows as of after `step` - 1. Async: as they are.
+  // Sync: the rows as of after `step` - 1. Async: as they are. Rows point into the answers.
   Status Pull(int64_t step, std::span<const TableKeys> keys, PulledRows* rows) override;
+  // Sends the pull of the next step already; the next Pull must have the same step and keys, and
+  // waits for the answers. Beside the last pull's push: in sync with the same bits (the servers
+  // answer when the step before is applied), in async the rows lack this worker's last push.
+  Status StartPull(int64_t step, std::span<const TableKeys> keys);
   Status Lookup(std::span<const TableKeys> keys, PulledRows* rows) override;
   std::span<const float> dense() const override;
 
@@ -57,7 +69,8 @@ class RemoteParameters : public Parameters {
   struct SlicePush {
     PushIdentity identity;
     double weight_sum = 0;
-    const Gradients* gradients = nullptr;  // rows of all pulled keys …
+    // Rows of all pulled keys …; dense may be empty: all zeros.
+    const Gradients* gradients = nullptr;
     // … of which only those with a count are sent: [table][key]: times in the slice
     std::vector<std::span<const uint32_t>> counts;
   };
@@ -68,6 +81,7 @@ class RemoteParameters : public Parameters {
     int64_t staleness_sum = 0,
             staleness_max = 0;  // async: pushes applied between a pull and its push
   };
+  // From any thread.
   Statistics statistics() const;
 
  private:
