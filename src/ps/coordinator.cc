@@ -49,7 +49,8 @@ struct Coordinator::Rep {
       : options(coordinator_options),
         board(coordinator_options.leases),
         workers(coordinator_options.workers),
-        ended(coordinator_options.workers) {}
+        ended(coordinator_options.workers),
+        busy(coordinator_options.workers) {}
 
   bool is_sync() const { return options.leases.mode == TrainMode::kSync; }
 
@@ -81,6 +82,17 @@ struct Coordinator::Rep {
   std::map<int64_t, Step> steps;  // the last ones, and those ahead
   int64_t data_end = -1, step_limit = -1;
   int data_end_teller = 0;
+  bool paused = false;
+  // Async: [worker]: the block of which it may be pushing a batch now; 0 and false: none.
+  struct Busy {
+    bool is_busy = false;
+    uint64_t block = 0;
+  };
+  std::vector<Busy> busy;
+  std::set<uint64_t> doubtful;  // blocks whose next batch may be on some servers only
+
+  void SetLost(int worker);
+
   // Async: [block that is not done and whose size is known]: records that are still to be counted.
   std::map<uint64_t, int64_t> left;
 
@@ -132,7 +144,7 @@ Status Coordinator::Rep::Meet(const LeaseRequest& request, milliseconds now) {
   }
   if (worker.seen && worker.incarnation != request.incarnation) {
     ended[request.worker].insert(worker.incarnation);
-    board.Lost(request.worker);
+    SetLost(request.worker);
     last_change = now;
     ++worker.restarts;
     worker.told_done = false;
@@ -143,6 +155,12 @@ Status Coordinator::Rep::Meet(const LeaseRequest& request, milliseconds now) {
   worker.incarnation = request.incarnation;
   worker.last_seen = now;
   return OkStatus();
+}
+
+void Coordinator::Rep::SetLost(int worker) {
+  board.Lost(worker);
+  if (busy[worker].is_busy) doubtful.insert(busy[worker].block);
+  busy[worker].is_busy = false;
 }
 
 void Coordinator::Rep::Count(int worker, int64_t examples, double loss_sum, double weight_sum) {
@@ -226,6 +244,9 @@ void Coordinator::Rep::FinishSteps() {
 }
 
 void Coordinator::Rep::TakeBatches(const LeaseRequest& request, milliseconds now) {
+  // Who asks has nothing on its way; a heartbeat says nothing of that.
+  if (request.max_slices > 0) busy[request.worker].is_busy = false;
+  if (request.block_index >= 0 || request.block_done) doubtful.erase(request.block);
   if (board.BatchDone(request.worker, request.block, request.block_index, now)) {
     Count(request.worker, request.examples, request.loss_sum, request.weight_sum);
     const auto rest = left.find(request.block);
@@ -247,6 +268,11 @@ void Coordinator::Rep::TakeBatches(const LeaseRequest& request, milliseconds now
 }
 
 LeaseAnswer Coordinator::Rep::Grant(const LeaseRequest& request, milliseconds now) {
+  if (paused && !is_sync() && !board.all_done()) {
+    LeaseAnswer wait;
+    wait.wait_ms = kShortWait.count();
+    return wait;
+  }
   LeaseBoard::Grant grant = board.Take(request.worker, request.max_slices, now, request.up_to_step);
   LeaseAnswer answer;
   answer.kind = grant.kind;
@@ -255,6 +281,7 @@ LeaseAnswer Coordinator::Rep::Grant(const LeaseRequest& request, milliseconds no
   answer.block = grant.block;
   answer.wait_ms = std::clamp((now - last_change) / kWaitFraction, kShortWait, kLongWait).count();
   if (grant.kind == Kind::kDone) workers[request.worker].told_done = true;
+  if (grant.kind == Kind::kBlock) busy[request.worker] = {true, grant.block.id};
   return answer;
 }
 
@@ -281,6 +308,9 @@ void Coordinator::Begin(const RunId& run, int64_t start_step, const InputPositio
   rep.steps.clear();
   rep.steps[start_step] = {.has_position = true, .position = start, .examples_upto = 0};
   rep.left.clear();
+  rep.paused = false;
+  rep.doubtful.clear();
+  rep.busy.assign(rep.busy.size(), {});
   for (WorkerState& worker : rep.workers) worker.told_done = worker.left = false;
   if (rep.is_sync()) {
     rep.board.StartSync(start_step + 1);
@@ -303,6 +333,17 @@ void Coordinator::AddBlock(const BlockLease& lease) {
 void Coordinator::SetNoMoreBlocks() {
   MutexLock lock(&mutex_);
   rep_->board.SetNoMoreBlocks();
+}
+
+void Coordinator::SetPaused(bool paused) {
+  MutexLock lock(&mutex_);
+  rep_->paused = paused;
+}
+
+bool Coordinator::quiet() const {
+  MutexLock lock(&mutex_);
+  return rep_->doubtful.empty() &&
+         std::ranges::none_of(rep_->busy, [](const Rep::Busy& busy) { return busy.is_busy; });
 }
 
 void Coordinator::DropBlocks() {
@@ -368,7 +409,7 @@ std::vector<std::string> Coordinator::Tick(milliseconds now) {
     if (was_asleep) worker.last_seen = std::min(now, worker.last_seen + pause);
     if (now - worker.last_seen < rep.options.worker_timeout) continue;
     worker.lost = true;
-    rep.board.Lost(static_cast<int>(i));
+    rep.SetLost(static_cast<int>(i));
     rep.last_change = now;
     if (!worker.left && !worker.told_done) lost.push_back(NameOfWorker(static_cast<int>(i)));
   }
