@@ -1,156 +1,21 @@
 // Servers and workers over the lossy network: the same bits as one process, whatever happens.
 #include <gtest/gtest.h>
 
-#include <atomic>
 #include <thread>
 
 #include "base/mutex.h"
-#include "ps/in_process_network.h"
-#include "ps/memory_checkpoints.h"
-#include "ps/parameter_server.h"
-#include "ps/remote_parameters.h"
-#include "ps/server_calls.h"
 #include "ps/synthetic_training.h"
+#include "ps/test_cluster.h"
 
 namespace capstan {
 namespace {
-
-constexpr uint64_t kSeed = 7;
-
-Adversary Lossy(uint64_t seed) {
-  return {.seed = seed,
-          .drop_request = 0.05,
-          .drop_answer = 0.05,
-          .duplicate = 0.1,
-          .delay = 0.1,
-          .most_delay = 30,
-          .reorder = true};
-}
-
-std::string Address(int server) { return "ps" + std::to_string(server) + ":2222"; }
-
-// A server as the network sees it.
-class ServerHandler : public RequestHandler {
- public:
-  ServerHandler(const ParameterServerOptions& options, ParameterServer::Storage storage)
-      : pool_(1), server_(options, &pool_, std::move(storage)) {}
-
-  void Handle(Method method, std::string request, Reply reply) override {
-    switch (method) {
-      case Method::kPull:
-        return server_.Pull(std::move(request), std::move(reply));
-      case Method::kPush:
-        return server_.Push(std::move(request), std::move(reply));
-      case Method::kControl:
-        return server_.Control(std::move(request), std::move(reply));
-      default:
-        return reply(Error("no such method"));
-    }
-  }
-  ParameterServer& server() { return server_; }
-
- private:
-  WorkerPool pool_;
-  ParameterServer server_;
-};
-
-class Cluster {
- public:
-  Cluster(TrainMode mode, int servers, const Adversary& adversary, std::vector<TableSpec> tables,
-          std::vector<DenseSpec> dense)
-      : mode_(mode),
-        tables_(std::move(tables)),
-        dense_(std::move(dense)),
-        checkpoints_(tables_, dense_),
-        network_(adversary, 2),
-        chief_(network_.TransportOf("chief")),
-        handlers_(servers) {
-    for (int s = 0; s < servers; ++s) StartServer(s);
-  }
-  ~Cluster() {
-    for (size_t s = 0; s < handlers_.size(); ++s) StopServer(static_cast<int>(s));
-    network_.Stop();
-  }
-
-  void StartServer(int server) {
-    ParameterServerOptions options{.index = server,
-                                   .servers = static_cast<int>(handlers_.size()),
-                                   .incarnation = ++incarnations_,
-                                   .mode = mode_,
-                                   .slices = SyntheticTraining::kSlices,
-                                   .seed = kSeed,
-                                   .tables = tables_,
-                                   .dense = dense_,
-                                   .rate_factor = SyntheticTraining::RateFactor};
-    handlers_[server] =
-        std::make_unique<ServerHandler>(options, checkpoints_.StorageOf(server, options.servers));
-    network_.Register(Address(server), handlers_[server].get());
-  }
-  void StopServer(int server) {
-    network_.Register(Address(server), nullptr);
-    handlers_[server] = nullptr;
-  }
-
-  // To each server, until all have answered.
-  StatusOr<std::vector<ControlAnswer>> Control(const ControlRequest& request) {
-    ServerCalls calls({.servers = addresses(),
-                       .peer_timeout = std::chrono::hours(1),
-                       .retry_delay = std::chrono::milliseconds(1)},
-                      chief_.get(), &clock_);
-    std::vector<ControlAnswer> answers(handlers_.size());
-    const auto round = calls.Start([&](int server) {
-      return ServerCalls::Request{Method::kControl, request.Encode()};
-    });
-    RETURN_IF_ERROR(
-        calls.Wait(round.get(), [&](int server, StatusOr<std::string> bytes) -> StatusOr<bool> {
-          if (!bytes.ok()) return bytes.status();
-          ASSIGN_OR_RETURN(answers[server], ControlAnswer::Decode(*bytes));
-          return true;
-        }));
-    return answers;
-  }
-
-  std::unique_ptr<RemoteParameters> NewWorker(int worker,
-                                              ValueFormat format = ValueFormat::kFloat32) {
-    RemoteParametersOptions options{.mode = mode_,
-                                    .servers = addresses(),
-                                    .worker = worker,
-                                    .incarnation = ++incarnations_,
-                                    .format = format,
-                                    .peer_timeout = std::chrono::hours(1),
-                                    .retry_delay = std::chrono::milliseconds(1)};
-    transports_.push_back(network_.TransportOf("worker" + std::to_string(worker)));
-    return std::make_unique<RemoteParameters>(tables_, dense_, options, transports_.back().get());
-  }
-
-  MemoryCheckpoints& checkpoints() { return checkpoints_; }
-  InProcessNetwork& network() { return network_; }
-  ParameterServer& server(int s) { return handlers_[s]->server(); }
-
- private:
-  std::vector<std::string> addresses() const {
-    std::vector<std::string> addresses;
-    for (size_t s = 0; s < handlers_.size(); ++s) addresses.push_back(Address(static_cast<int>(s)));
-    return addresses;
-  }
-
-  const TrainMode mode_;
-  const std::vector<TableSpec> tables_;
-  const std::vector<DenseSpec> dense_;
-  MemoryCheckpoints checkpoints_;
-  SystemClock clock_;
-  InProcessNetwork network_;
-  std::unique_ptr<Transport> chief_;
-  std::vector<std::unique_ptr<Transport>> transports_;
-  std::vector<std::unique_ptr<ServerHandler>> handlers_;
-  uint64_t incarnations_ = 0;
-};
 
 // What one process holds after so many steps.
 CheckpointContents TrainedLocally(const SyntheticTraining& training, int64_t steps) {
   WorkerPool pool(1);
   auto parameters =
-      LocalParameters::Create(training.tables(), training.dense(), kSeed, &pool).value();
+      LocalParameters::Create(training.tables(), training.dense(), TestCluster::kSeed, &pool)
+          .value();
   for (int64_t id = 0; id < training.tables()[2].dense_size; ++id) {
     EXPECT_TRUE(parameters->table(2).Insert(static_cast<uint64_t>(id), 0, 0).ok());
   }
@@ -225,7 +90,7 @@ void TrainSlices(const SyntheticTraining& training, int worker, int workers, int
 // The workers of a training, each on a thread.
 class Workers {
  public:
-  Workers(const SyntheticTraining& training, Cluster* cluster, int workers, int64_t steps,
+  Workers(const SyntheticTraining& training, TestCluster* cluster, int workers, int64_t steps,
           Generation* generation) {
     for (int w = 0; w < workers; ++w) parameters_.push_back(cluster->NewWorker(w));
     for (int w = 0; w < workers; ++w) {
@@ -257,8 +122,8 @@ TEST(SyncTraining, SameBitsAsOneProcessForAnyServersAndWorkers) {
   uint64_t seed = 0;
   for (const int servers : {1, 2, 3, 5}) {
     for (const int workers : {1, 2, 3, 8}) {
-      Cluster cluster(TrainMode::kSync, servers, Lossy(++seed), training.tables(),
-                      training.dense());
+      TestCluster cluster(TrainMode::kSync, servers, LossyNetwork(++seed), training.tables(),
+                          training.dense());
       const RunId run{.run = 5, .generation = 1};
       ASSERT_TRUE(cluster.Control({.kind = ControlKind::kBegin, .run = run}).ok());
       Generation generation;
@@ -281,7 +146,7 @@ TEST(SyncTraining, GoesOnFromACutWithTheSameBits) {
   constexpr int kWorkers = 3;
   const SyntheticTraining training;
   const CheckpointContents wanted = TrainedLocally(training, kSteps);
-  Cluster cluster(TrainMode::kSync, 2, Lossy(3), training.tables(), training.dense());
+  TestCluster cluster(TrainMode::kSync, 2, LossyNetwork(3), training.tables(), training.dense());
   RunId run{.run = 5, .generation = 1};
   ASSERT_TRUE(cluster.Control({.kind = ControlKind::kBegin, .run = run}).ok());
   Generation first;
@@ -307,7 +172,7 @@ TEST(SyncTraining, GoesOnFromACutWithTheSameBits) {
           .ok());
   EXPECT_TRUE(cluster.checkpoints().Contents("end") == wanted);
 
-  Cluster other(TrainMode::kSync, 3, Lossy(4), training.tables(), training.dense());
+  TestCluster other(TrainMode::kSync, 3, LossyNetwork(4), training.tables(), training.dense());
   other.checkpoints().Add("cut", cluster.checkpoints().Contents("cut"));
   ASSERT_TRUE(other.Control({.kind = ControlKind::kBegin, .run = run, .prefix = "cut"}).ok());
   Generation third;
