@@ -85,6 +85,9 @@ TRAINING = {
                               "flipped_4440 at offset 4400: payload crc"),
     "too few columns": (lambda f: {"train_files": f.lines(set_line(7, "1,2,3"))}, 1,
                         "changed.csv at line 8: the line has 3 columns, wanted 10"),
+    "another format behind the first": (lambda f: {"train_files": [f.good(form="csv"), f.good()]}, 1,
+                                        r"tfrecord at line 1: the header is 'H\\x00.*wanted "
+                                        "'label,x1,"),
     "word in a column": (lambda f: {"train_files": f.lines(
                              lambda lines: lines.append(ROW.replace("4", "four"))),
                                     "model_file": f.model(features("name: x3, type: float"))}, 1,

@@ -1,6 +1,7 @@
 // capstan: see README.md. This file only chooses the command.
 #include <google/protobuf/stubs/logging.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <string>
 #include <string_view>
@@ -68,11 +69,43 @@ int Run(int argc, char** argv) {
                              NearestHint(words[0], names)));
 }
 
+// Bytes of the UTF-8 character that `text` begins with; 0: it is none, or a control character.
+size_t CharacterBytes(std::string_view text) {
+  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned char lead = byte(0);
+  if (lead < 0x80) return lead >= 0x20 && lead != 0x7f ? 1 : 0;
+  const size_t bytes = lead >= 0xf8   ? 0
+                       : lead >= 0xf0 ? 4
+                       : lead >= 0xe0 ? 3
+                       : lead >= 0xc2 ? 2
+                                      : 0;
+  if (bytes > text.size()) return 0;
+  for (size_t i = 1; i < bytes; ++i) {
+    if ((byte(i) & 0xc0) != 0x80) return 0;
+  }
+  return bytes;
+}
+
+// A message may quote what a file holds: bytes that are no text are written as \x1b.
+std::string Printable(const std::string& message) {
+  std::string text;
+  for (size_t i = 0; i < message.size();) {
+    const size_t bytes = CharacterBytes(std::string_view(message).substr(i));
+    if (bytes == 0) {
+      text += fmt::format("\\x{:02x}", static_cast<unsigned char>(message[i]));
+    } else {
+      text.append(message, i, bytes);
+    }
+    i += std::max<size_t>(bytes, 1);
+  }
+  return text;
+}
+
 }  // namespace
 
 int Fail(const std::string& command, const Status& status) {
   std::fprintf(stderr, "capstan%s%s: %s\n", command.empty() ? "" : " ", command.c_str(),
-               Message(status).c_str());
+               Printable(Message(status)).c_str());
   return IsUsageError(status) ? kExitUsage : kExitFailure;
 }
 
