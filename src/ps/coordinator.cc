@@ -159,7 +159,9 @@ Status Coordinator::Rep::Meet(const LeaseRequest& request, milliseconds now) {
 
 void Coordinator::Rep::SetLost(int worker) {
   board.Lost(worker);
-  if (busy[worker].is_busy) doubtful.insert(busy[worker].block);
+  if (busy[worker].is_busy && board.is_open(busy[worker].block)) {
+    doubtful.insert(busy[worker].block);
+  }
   busy[worker].is_busy = false;
 }
 
@@ -246,7 +248,6 @@ void Coordinator::Rep::FinishSteps() {
 void Coordinator::Rep::TakeBatches(const LeaseRequest& request, milliseconds now) {
   // Who asks has nothing on its way; a heartbeat says nothing of that.
   if (request.max_slices > 0) busy[request.worker].is_busy = false;
-  if (request.block_index >= 0 || request.block_done) doubtful.erase(request.block);
   if (board.BatchDone(request.worker, request.block, request.block_index, now)) {
     Count(request.worker, request.examples, request.loss_sum, request.weight_sum);
     const auto rest = left.find(request.block);
@@ -256,10 +257,12 @@ void Coordinator::Rep::TakeBatches(const LeaseRequest& request, milliseconds now
     progress.staleness_sum += request.staleness_sum;
     progress.staleness_max = std::max(progress.staleness_max, request.staleness_max);
     last_change = now;
+    doubtful.erase(request.block);
   } else if (request.examples > 0) {
     ++progress.repeated;
   }
   if (!request.block_done || !board.BlockDone(request.block)) return;
+  doubtful.erase(request.block);
   last_change = now;
   const auto rest = left.extract(request.block);
   if (rest.empty()) return;
@@ -351,6 +354,7 @@ void Coordinator::DropBlocks() {
   rep_->board.DropBlocks();
   rep_->board.SetNoMoreBlocks();
   rep_->left.clear();
+  rep_->doubtful.clear();
 }
 
 void Coordinator::SetStepLimit(int64_t last_step) {

@@ -346,6 +346,42 @@ TEST(CoordinatorTest, ALostWorkerNeedNotHear) {
   EXPECT_TRUE(coordinator.all_told());
 }
 
+TEST(CoordinatorTest, PausedItGetsQuiet) {
+  Coordinator coordinator(Options(TrainMode::kAsync));
+  coordinator.Begin(kRun, 0, {}, {Block(0, 30), Block(1, 30), Block(2, 10)});
+  EXPECT_TRUE(coordinator.quiet());
+  ASSERT_EQ(coordinator.Lease(Request(0), kNow)->kind, Kind::kBlock);
+  ASSERT_EQ(coordinator.Lease(Request(1), kNow)->kind, Kind::kBlock);
+  coordinator.SetPaused(true);
+  EXPECT_FALSE(coordinator.quiet());
+  EXPECT_EQ(coordinator.Lease(BatchReport(0, 0, 0), kNow)->kind, Kind::kWait);
+  EXPECT_FALSE(coordinator.quiet());
+  // Worker 1 dies in its batch: somebody has to do it again first.
+  LeaseRequest begin = Request(1, 2);
+  begin.run = RunId();
+  ASSERT_TRUE(coordinator.Lease(begin, kNow).ok());
+  EXPECT_FALSE(coordinator.quiet());
+  coordinator.SetPaused(false);
+  EXPECT_EQ(coordinator.Lease(Request(2), kNow)->block.id, 1u);
+  coordinator.SetPaused(true);
+  LeaseRequest failed = BatchReport(2, 1, -1, 0);  // has not done it
+  ASSERT_TRUE(coordinator.Lease(failed, kNow).ok());
+  EXPECT_FALSE(coordinator.quiet());
+  ASSERT_TRUE(coordinator.Lease(BatchReport(2, 1, 0), kNow).ok());
+  EXPECT_TRUE(coordinator.quiet());
+  // Whoever is lost in a block that is done leaves no doubt.
+  coordinator.SetPaused(false);
+  ASSERT_EQ(coordinator.Lease(Request(1, 2), kNow)->block.id, 2u);
+  LeaseRequest done = BatchReport(2, 2, 0);
+  done.block_done = true;
+  ASSERT_TRUE(coordinator.Lease(done, kNow).ok());
+  coordinator.SetPaused(true);
+  ASSERT_TRUE(coordinator.Lease(Request(2), kNow).ok());
+  begin.incarnation = 3;
+  ASSERT_TRUE(coordinator.Lease(begin, kNow).ok());
+  EXPECT_TRUE(coordinator.quiet());
+}
+
 TEST(CoordinatorTest, WaitsAreShortWhenThingsMove) {
   Coordinator coordinator(Options(TrainMode::kAsync));
   ASSERT_TRUE(coordinator.Lease(Request(1), kNow).ok());

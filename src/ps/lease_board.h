@@ -64,6 +64,7 @@ class LeaseBoard {
   void DropBlocks();
   void SetNoMoreBlocks() { no_more_blocks_ = true; }
   size_t free_blocks() const { return free_.size(); }
+  bool is_open(uint64_t lease) const { return blocks_.contains(lease); }
 
   // Work for a worker that has nothing to do: what it holds and has not done is given again (the
   // answer was lost on the way, or the work failed), else something new.

@@ -82,6 +82,7 @@ struct Schedule {
   milliseconds now{0};
   double trouble = 0;  // how probable it is
   RunId run{1, 0};
+  int living = 0;                 // workers that have not died for good
   size_t added = 0;               // async: blocks
   CheckpointNote note, new_note;  // the last whole one, and one that is being made
   int64_t examples = 0;           // that this generation has to do
@@ -112,6 +113,9 @@ class Worker {
     }
     if (s_.Happens(s_.trouble)) {
       is_dead_ = true;
+      // Now and then for good, if somebody is left.
+      has_gone_ = s_.living > 1 && s_.Happens(0.3);
+      s_.living -= has_gone_ ? 1 : 0;
       return;
     }
     if (s_.Happens(s_.trouble)) {  // long enough to be taken for lost, or not
@@ -305,6 +309,7 @@ void KeepServers(Schedule* schedule) {
 void RunToTheEnd(Schedule* schedule) {
   Schedule& s = *schedule;
   BeginGeneration(&s);
+  s.living = s.options.workers;
   std::vector<Worker> workers;
   for (int i = 0; i < s.options.workers; ++i) workers.emplace_back(&s, i);
   for (int64_t turn = 0;; ++turn) {
