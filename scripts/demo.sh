@@ -22,7 +22,9 @@ run build/capstan train --model_file=examples/clicks/model.yaml --train_files="$
 run build/capstan evaluate --model_path="$folder/export" --files="$folder/valid-*.tfrecord"
 run build/capstan predict --model_path="$folder/export" --files="$folder/valid-*.tfrecord" --output="$folder/predictions.csv"
 run head -n 4 "$folder/predictions.csv"
-run build/capstan inspect "$folder/export"
+echo
+echo "\$ build/capstan inspect $folder/export | head -n 24"
+build/capstan inspect "$folder/export" | head -n 24
 echo
 echo "Curves: tensorboard --logdir $folder/events"
 echo "The same numbers in TensorFlow: tf.saved_model.load(\"$folder/export/1\").signatures[\"serving_default\"]"

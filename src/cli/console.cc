@@ -29,19 +29,25 @@ Console::Console(bool json, bool quiet)
   spdlog::set_default_logger(logger);
 }
 
-Console::~Console() { ClearBar(); }
+Console::~Console() {
+  MutexLock lock(&mutex_);
+  ClearBar();
+}
 
 void Console::Log(const std::string& line) {
   if (quiet_) return;
+  MutexLock lock(&mutex_);
   ClearBar();
+  const std::string text = task_.empty() ? line : task_ + ": " + line;
   const bool json = spdlog::default_logger()->name() == "json";
   spdlog::default_logger()->log(spdlog::level::info, "{}",
-                                json ? nlohmann::json(line).dump() : line);
+                                json ? nlohmann::json(text).dump() : text);
   spdlog::default_logger()->flush();
 }
 
 void Console::ShowProgress(const SessionProgress& progress) {
   if (!terminal_ || quiet_ || progress.fraction <= 0) return;
+  MutexLock lock(&mutex_);
   const double fraction = std::min(progress.fraction, 1.0);
   const int full = static_cast<int>(fraction * kBarWidth);
   std::string bar(full, '#');

@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "base/mutex.h"
 #include "train/session.h"
 
 namespace capstan {
@@ -14,16 +15,22 @@ class Console {
   Console(bool json, bool quiet);
   ~Console();
 
+  // "worker 1": in front of each line from now on.
+  void SetTask(const std::string& task) { task_ = task; }
+
+  // From any thread.
   void Log(const std::string& line);
   // Draws the bar anew; nothing when stderr is no terminal.
   void ShowProgress(const SessionProgress& progress);
 
  private:
-  void ClearBar();
+  void ClearBar() REQUIRES(mutex_);
 
   const bool terminal_;
   const bool quiet_;
-  bool bar_shown_ = false;
+  std::string task_;
+  Mutex mutex_;
+  bool bar_shown_ GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace capstan

@@ -23,6 +23,7 @@ constexpr char kFormatVersionName[] = "capstan/format_version";
 constexpr char kModelFileName[] = "capstan/model_file";
 constexpr char kPositionName[] = "capstan/input_position";
 constexpr char kBestName[] = "capstan/best_validation";
+constexpr char kExamplesName[] = "capstan/examples";
 constexpr char kStepName[] = "global_step";
 
 std::vector<int64_t> ToInts(const InputPosition& p) {
@@ -70,6 +71,7 @@ Status WriteRunState(const ModelSpec& spec, const RunState& run, TensorBundleWri
   RETURN_IF_ERROR(writer->AddStrings(kModelFileName, {}, {&model_file, 1}));
   const std::vector<int64_t> position = ToInts(run.position);
   RETURN_IF_ERROR(writer->AddInts(kPositionName, {kInputPositionFields}, position));
+  RETURN_IF_ERROR(writer->AddInts(kExamplesName, {}, {&run.examples, 1}));
   const std::string_view best(reinterpret_cast<const char*>(&run.best_validation),
                               sizeof(run.best_validation));
   return writer->Add(kBestName, DType::kDouble, {}, best);
@@ -130,6 +132,8 @@ StatusOr<RunState> ReadRunState(const TensorBundleReader& reader) {
   }
   run.step = step[0];
   ASSIGN_OR_RETURN(run.position, ToPosition(position, reader.prefix()));
+  ASSIGN_OR_RETURN(const std::vector<int64_t> examples, reader.ReadInts(kExamplesName));
+  if (examples.size() == 1) run.examples = examples[0];
   char best[sizeof(double)];
   RETURN_IF_ERROR(reader.Read(kBestName, best));
   std::memcpy(&run.best_validation, best, sizeof(best));

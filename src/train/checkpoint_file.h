@@ -26,6 +26,7 @@ struct RunState {
   int64_t step = 0;
   InputPosition position;
   double best_validation = 0;  // of the run so far; NaN: none
+  int64_t examples = 0;        // trained so far, each time that it was
 };
 
 // Writes all files, the index last. `graph_path`: also the graph as text, unless it is "" or there

@@ -20,6 +20,7 @@
 #include "ps/transport.h"
 #include "train/checkpoint_folder.h"
 #include "train/cluster_checkpoint.h"
+#include "train/cluster_hello.h"
 #include "train/cluster_options.h"
 #include "train/scorer.h"
 #include "train/session_events.h"
@@ -37,23 +38,46 @@ class ClusterChief : public RequestHandler {
 
   void Handle(Method method, std::string request, Reply reply) override;
 
+  // The folder of checkpoints, the model; before anything else.
+  Status Open();
+  // After Open: with the measured features.
+  const ModelSpec& spec() const { return spec_; }
+
   // Until the data is done and everything is written, or the job cannot go on.
   StatusOr<ClusterEnd> Run();
 
+  // From any thread: Run returns with this error.
+  void Fail(const Status& status) EXCLUDES(mutex_);
+
  private:
+  // A worker's request that is answered when there is work.
+  struct Waiting {
+    LeaseRequest request;
+    Reply reply;
+    std::chrono::milliseconds since{0};
+  };
+
+  // cluster_chief.cc: peers and generations
   StatusOr<std::string> AnswerHello(const std::string& request);
-  Status Open();
-  Status MeetServers();
+  void AnswerWaiting(std::chrono::milliseconds now) EXCLUDES(mutex_);
+  Status MeetServers(std::chrono::milliseconds timeout);
   Status GreetServer(const PeerAddress& server);
-  // One generation; true: the job is done, false: another generation is needed.
-  StatusOr<bool> RunGeneration();
   Status BeginGeneration();
+  // True: the job is done or stopped; an error of a lost server: another generation is needed.
+  StatusOr<bool> RunGeneration();
+  Status CheckServers();
   void ScanBlocks(InputPosition from);
   void StopScanner();
-  Status CheckServers();
-  Status Report(bool last);
+
+  // cluster_chief_progress.cc: reports, checkpoints, the end
+  Status ReportIfDue(bool last);
+  Status MakeReport(bool last);
+  Status AdvanceCheckpoint(bool now);
+  Status StartCheckpoint(int64_t step);
   Status FinishJob();
-  void EndServers();
+  Status WaitForCheckpoint();
+  void LogCounts();
+  void SayGoodbye();
 
   FileSystem* const fs_;
   WorkerPool* const pool_;
@@ -73,15 +97,33 @@ class ClusterChief : public RequestHandler {
   std::unique_ptr<SessionEvents> events_;
   std::unique_ptr<Coordinator> coordinator_;
   std::vector<uint64_t> server_incarnations_;
+  std::string first_prefix_;  // the checkpoint that the run begins with, or ""
 
-  mutable Mutex mutex_;
-  RunId run_ GUARDED_BY(mutex_);
+  // Progress, of Run()'s thread.
+  std::chrono::microseconds start_{0}, last_report_{0}, last_save_{0}, last_poll_{0},
+      pause_began_{0};
+  int64_t base_step_ = 0, global_step_ = 0, reported_step_ = 0, saved_step_ = -1;
+  int64_t examples_before_ = 0, examples_ = 0, examples_at_report_ = 0, examples_repeated_ = 0;
+  double loss_sum_ = 0, weight_sum_ = 0, best_validation_ = 0;
+  int64_t staleness_sum_ = 0, staleness_max_ = 0, pushes_ = 0;
+  std::vector<int64_t> worker_examples_;  // at the last report
+  int64_t saves_ = 0;
+  bool better_ = false, saved_any_ = false, pausing_ = false;
+  LeaseState lease_state_;  // of the checkpoint in progress
+  ClusterEnd end_;
 
   // Async: finds the blocks of the data ahead of need.
   std::thread scanner_;
   std::atomic<bool> stop_scanner_{false};
+
+  mutable Mutex mutex_;
+  RunId run_ GUARDED_BY(mutex_);
+  std::vector<Waiting> waiting_ GUARDED_BY(mutex_);
   Status scanner_status_ GUARDED_BY(mutex_);
+  Status failure_ GUARDED_BY(mutex_);
   InputPosition scanned_ GUARDED_BY(mutex_);  // behind the last block that was added
+  bool scanned_all_ GUARDED_BY(mutex_) = false;
+  bool skip_first_block_ GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace capstan

@@ -12,6 +12,9 @@
 
 namespace capstan {
 
+// In the folder of checkpoints: written by the chief when all data is done, read by the evaluator.
+inline constexpr char kTrainingDoneFile[] = "training_done";
+
 struct ClusterOptions {
   ClusterSpec spec;
   TrainMode mode = TrainMode::kAsync;

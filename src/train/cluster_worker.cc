@@ -70,6 +70,7 @@ Status ClusterWorker::Open() {
   options.worker = trainer_index_;
   options.format = cluster_.wire_format;
   options.peer_timeout = cluster_.peer_timeout;
+  options.incarnation = cluster_.incarnation;
   parameters_ = std::make_unique<RemoteParameters>(model_->tables(), model_->dense_variables(),
                                                    options, transport_);
   const int batch = session_.train.batch_size;
@@ -80,6 +81,10 @@ Status ClusterWorker::Open() {
     ASSIGN_OR_RETURN(
         trainer_, Trainer::Create(model_.get(), parameters_.get(), pool_, session_.slices, batch));
   }
+  return OkStatus();
+}
+
+Status ClusterWorker::MeetChief() {
   report_.worker = trainer_index_;
   report_.incarnation = cluster_.incarnation;
   const HelloMessage hello = MakeHello(cluster_, cluster_.spec.chief.empty() ? "worker 0" : "chief",
@@ -96,7 +101,7 @@ Status ClusterWorker::Open() {
 }
 
 StatusOr<ClusterEnd> ClusterWorker::Run() {
-  RETURN_IF_ERROR(Open());
+  RETURN_IF_ERROR(MeetChief());
   while (!hooks_.stop_requested()) {
     StatusOr<LeaseAnswer> answer = AskForWork(true);
     if (!answer.ok() && absl::IsCancelled(answer.status())) break;
@@ -106,7 +111,11 @@ StatusOr<ClusterEnd> ClusterWorker::Run() {
       continue;
     }
     using Kind = LeaseBoard::Grant::Kind;
-    if (answer->kind == Kind::kDone) return ClusterEnd();
+    if (answer->kind == Kind::kDone) {
+      report_.leaves = true;
+      AskForWork(false).status().IgnoreError();  // the chief need not wait for this worker
+      return ClusterEnd();
+    }
     Status status;
     if (answer->kind == Kind::kWait) {
       std::this_thread::sleep_for(milliseconds(std::clamp<int64_t>(answer->wait_ms, 1, 1000)));
@@ -179,17 +188,12 @@ StatusOr<const Batch*> ClusterWorker::BatchOfStep(int64_t step) {
       batch = std::move(batches_.front().batch);
       batches_.pop_front();
     }
-    const bool beyond = session_.max_steps > 0 && stream_step_ >= session_.max_steps;
-    bool more = false;
-    if (!beyond) {
-      ASSIGN_OR_RETURN(more, stream_->Next(&batch));
-    }
+    ASSIGN_OR_RETURN(const bool more, stream_->Next(&batch));
     if (!more) {
       last_step_ = report_.last_step = stream_step_;
       return nullptr;
     }
     ++stream_step_;
-    report_.positions.emplace_back(stream_step_, batch->position);
     batches_.push_back({stream_step_, std::move(batch)});
   }
   for (const StepBatch& kept : batches_) {
@@ -214,6 +218,7 @@ Status ClusterWorker::DoSlices(const LeaseAnswer& answer) {
     pushes.push_back(push);
   }
   RETURN_IF_ERROR(parameters_->PushSlices(pushes));
+  report_.positions.emplace_back(answer.step, batch->position);
   for (const SliceTrainer::Slice& slice : slices) {
     report_.slices.push_back({.step = answer.step,
                               .slice = slice.number,
@@ -269,8 +274,8 @@ Status ClusterWorker::DoBatch(const LeaseAnswer& answer) {
   return OkStatus();
 }
 
-RemoteParameters::Statistics ClusterWorker::statistics() const {
-  return parameters_ == nullptr ? RemoteParameters::Statistics() : parameters_->statistics();
-}
+void ClusterWorker::Stop() { parameters_->Stop(); }
+
+RemoteParameters::Statistics ClusterWorker::statistics() const { return parameters_->statistics(); }
 
 }  // namespace capstan

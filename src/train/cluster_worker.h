@@ -36,13 +36,19 @@ class ClusterWorker {
                 const SessionHooks& hooks);
   ~ClusterWorker();
 
+  // The model; before anything else.
+  Status Open();
+
   // Until the chief says that all is done. kUnavailable: peers are gone for good.
   StatusOr<ClusterEnd> Run();
+
+  // From any thread: calls that wait for a peer return, and Run does.
+  void Stop();
 
   RemoteParameters::Statistics statistics() const;
 
  private:
-  Status Open();
+  Status MeetChief();
   StatusOr<LeaseAnswer> AskForWork(bool wants_work);
   Status BeginRun(const LeaseAnswer& answer);
   Status DoSlices(const LeaseAnswer& answer);

@@ -21,6 +21,7 @@ struct ModelState {
   int64_t step = 0;
   InputPosition position;
   double best_validation = 0;  // NaN: none yet
+  int64_t examples = 0;        // trained so far
 };
 
 StatusOr<ModelSpec> ReadModelFile(FileSystem& fs, const std::string& path);

@@ -23,8 +23,7 @@ namespace {
 
 using std::chrono::microseconds;
 
-constexpr int64_t kTrainWindow = 10000;           // examples that train_acc and train_auc look back
-constexpr int64_t kStandardiseExamples = 100000;  // measured for mean and stddev
+constexpr int64_t kTrainWindow = 10000;  // examples that train_acc and train_auc look back
 constexpr int64_t kBenchmarkWarmupSteps = 50;
 constexpr int64_t kSmallModelBytes =
     64 << 20;  // its checkpoints cost nothing: each better one is kept
@@ -139,6 +138,7 @@ Status Session::Restore(ModelSpec* spec, const std::string& newest) {
   state_.step = run->step;
   state_.position = run->position;
   state_.best_validation = run->best_validation;
+  state_.examples = run->examples;
   step_saved_ = run->step;
   hooks_.log("Restore session from checkpoint: " + newest);
   return OkStatus();
@@ -187,6 +187,7 @@ StatusOr<bool> Session::TrainOneBatch() {
   ++result_.step;
   state_.position = batch_->position;
   result_.examples += batch_->size;
+  state_.examples += batch_->size;
   last_loss_ = step.loss;
   state_.parameters->Expire(state_.step);
   if (!options_.benchmark) window_->Add(*batch_, step.logits);

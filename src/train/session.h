@@ -16,6 +16,9 @@
 
 namespace capstan {
 
+// Features that ask for it are standardised by so many examples.
+inline constexpr int64_t kStandardiseExamples = 100000;
+
 struct SessionOptions {
   BatchStreamOptions train;          // files, batch size, epochs, shuffling, seed, threads
   BatchStreamOptions validation;     // no paths: no validation

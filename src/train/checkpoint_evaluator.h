@@ -1,0 +1,19 @@
+// The evaluator task: validates each new checkpoint beside the training.
+#pragma once
+
+#include "base/clock.h"
+#include "base/file_system.h"
+#include "base/status.h"
+#include "train/cluster_options.h"
+#include "train/session.h"
+
+namespace capstan {
+
+// Watches options.checkpoint_path and evaluates whatever becomes the newest on the validation files; writes
+// lines and events (to OUTPUT_PATH/eval). Ends when the chief's last checkpoint has been seen (the file
+// `training_done` names its step) or by `stop_requested`.
+StatusOr<ClusterEnd> EvaluateCheckpoints(FileSystem* fs, Clock* clock,
+                                         const SessionOptions& options, int threads,
+                                         const SessionHooks& hooks);
+
+}  // namespace capstan

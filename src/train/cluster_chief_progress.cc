@@ -1,0 +1,264 @@
+// ClusterChief: reports, checkpoints and the end of the job.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "data/block_scanner.h"
+#include "train/cluster_chief.h"
+#include "train/report_line.h"
+#include "train/saved_model_export.h"
+
+namespace capstan {
+namespace {
+
+using std::chrono::microseconds;
+using std::chrono::milliseconds;
+
+constexpr microseconds kPoll{100'000};
+constexpr milliseconds kTick{2};
+constexpr milliseconds kCallDeadline{5'000};
+constexpr milliseconds kGoodbye{10'000};
+constexpr milliseconds kLongestPause{3'000};
+
+double Seconds(microseconds span) { return std::chrono::duration<double>(span).count(); }
+
+milliseconds ToMilliseconds(microseconds span) {
+  return std::chrono::duration_cast<milliseconds>(span);
+}
+
+// "22,696"
+std::string WithCommas(int64_t number) {
+  std::string text = std::to_string(number);
+  for (int at = static_cast<int>(text.size()) - 3; at > 0; at -= 3) text.insert(at, ",");
+  return text;
+}
+
+}  // namespace
+
+Status ClusterChief::ReportIfDue(bool last) {
+  const microseconds now = clock_->Monotonic();
+  if (!last && now - last_poll_ < kPoll) return OkStatus();
+  last_poll_ = now;
+  const Coordinator::Progress progress = coordinator_->TakeProgress(ToMilliseconds(now));
+  global_step_ = progress.global_step;
+  examples_ = progress.examples;
+  examples_repeated_ = progress.repeated;
+  loss_sum_ += progress.loss_sum;
+  weight_sum_ += progress.weight_sum;
+  staleness_sum_ += progress.staleness_sum;
+  staleness_max_ = std::max(staleness_max_, progress.staleness_max);
+  pushes_ += progress.pushes;
+  for (const std::string& late : progress.late) hooks_.log("late: " + late);
+  hooks_.progress({.step = global_step_,
+                   .examples_per_s = static_cast<double>(examples_) / Seconds(now - start_)});
+  const int64_t every = session_.steps_to_validate;
+  if (session_.max_steps > 0 && cluster_.mode == TrainMode::kAsync &&
+      global_step_ >= session_.max_steps) {
+    coordinator_->DropBlocks();
+  }
+  const bool due = every > 0 && global_step_ / every > reported_step_ / every;
+  return due || last ? MakeReport(last) : OkStatus();
+}
+
+Status ClusterChief::MakeReport(bool last) {
+  if (last && reported_step_ == global_step_) return OkStatus();
+  const microseconds now = clock_->Monotonic();
+  const double seconds = Seconds(now - last_report_);
+  Report report;
+  report.since_last = now - last_report_;
+  report.step = global_step_;
+  report.loss = weight_sum_ > 0 ? loss_sum_ / weight_sum_ : std::nan("");
+  report.train_accuracy = report.train_auc = std::nan("");
+  report.examples_per_s = static_cast<double>(examples_ - examples_at_report_) / seconds;
+  if (scorer_ != nullptr) {
+    report.validated = true;
+    ASSIGN_OR_RETURN(report.validation, Evaluate(*fs_, session_.validation, scorer_.get()));
+    const double auc = report.validation.auc;
+    const double metric = std::isnan(auc) ? -report.validation.loss : auc;
+    better_ = std::isnan(best_validation_) || metric > best_validation_;
+    if (better_) best_validation_ = metric;
+  }
+  std::string line = ReportLine(spec_, report);
+  if (pushes_ > 0) {
+    line += fmt::format(", staleness {:.2f} (most {})",
+                        static_cast<double>(staleness_sum_) / static_cast<double>(pushes_),
+                        staleness_max_);
+  }
+  hooks_.log(line);
+  if (events_ != nullptr) RETURN_IF_ERROR(events_->Write(report, global_step_ - reported_step_));
+  reported_step_ = global_step_;
+  examples_at_report_ = examples_;
+  loss_sum_ = weight_sum_ = 0;
+  staleness_sum_ = staleness_max_ = pushes_ = 0;
+  last_report_ = clock_->Monotonic();
+  return OkStatus();
+}
+
+Status ClusterChief::StartCheckpoint(int64_t step) {
+  RunId run;
+  {
+    MutexLock lock(&mutex_);
+    run = run_;
+    if (cluster_.mode == TrainMode::kAsync) {
+      lease_state_.open = coordinator_->OpenBlocks(&lease_state_.examples);
+      lease_state_.next_block = scanned_;
+      lease_state_.no_more_blocks = scanned_all_;
+    }
+  }
+  checkpoint_->Start(run, step);
+  return OkStatus();
+}
+
+Status ClusterChief::AdvanceCheckpoint(bool force) {
+  const microseconds now = clock_->Monotonic();
+  if (checkpoint_->busy()) {
+    if (pausing_ && checkpoint_->all_cut()) {
+      coordinator_->SetPaused(false);
+      pausing_ = false;
+    }
+    if (!checkpoint_->ready()) return OkStatus();
+    RunState run{.step = checkpoint_->step(), .best_validation = best_validation_};
+    const bool async = cluster_.mode == TrainMode::kAsync;
+    if (async) {
+      run.position = lease_state_.next_block;
+      run.examples = examples_before_ + lease_state_.examples;
+    } else {
+      // The servers are that far, but the last report may still be on its way.
+      if (coordinator_->finished_step() < run.step) return OkStatus();
+      ASSIGN_OR_RETURN(run.position, coordinator_->PositionAfter(run.step));
+      ASSIGN_OR_RETURN(run.examples, coordinator_->ExamplesAfter(run.step));
+      run.examples += examples_before_;
+    }
+    RETURN_IF_ERROR(checkpoint_->Finish(run, async ? &lease_state_ : nullptr, better_));
+    better_ = false;
+    saved_any_ = true;
+    ++saves_;
+    saved_step_ = run.step;
+    last_save_ = now;
+    return OkStatus();
+  }
+  const bool by_time =
+      session_.checkpoint_secs > 0 && Seconds(now - last_save_) >= session_.checkpoint_secs;
+  const int64_t every = session_.checkpoint_steps;
+  const bool by_steps =
+      every > 0 && global_step_ / every > std::max(saved_step_, base_step_) / every;
+  if (!by_time && !by_steps && !force && !pausing_) return OkStatus();
+  if (cluster_.mode == TrainMode::kSync) {
+    // Servers may be one step further than what workers have reported.
+    return StartCheckpoint(coordinator_->finished_step() + 2);
+  }
+  if (!pausing_) {
+    coordinator_->SetPaused(true);
+    pausing_ = true;
+    pause_began_ = now;
+  }
+  if (!coordinator_->quiet()) {  // pushes are on their way
+    if (now - pause_began_ >
+        kLongestPause) {  // half a batch of a lost worker: to be done again first
+      coordinator_->SetPaused(false);
+      pausing_ = false;
+      last_save_ = now;
+    }
+    return OkStatus();
+  }
+  const Coordinator::Progress progress = coordinator_->TakeProgress(ToMilliseconds(now));
+  global_step_ = progress.global_step;
+  examples_ = progress.examples;
+  loss_sum_ += progress.loss_sum;
+  weight_sum_ += progress.weight_sum;
+  return StartCheckpoint(global_step_);
+}
+
+Status ClusterChief::WaitForCheckpoint() {
+  while (checkpoint_->busy()) {
+    std::this_thread::sleep_for(kTick);
+    coordinator_->Tick(ToMilliseconds(clock_->Monotonic()));
+    AnswerWaiting(ToMilliseconds(clock_->Monotonic()));
+    RETURN_IF_ERROR(AdvanceCheckpoint(false));
+  }
+  return OkStatus();
+}
+
+Status ClusterChief::FinishJob() {
+  RETURN_IF_ERROR(ReportIfDue(true));
+  const int64_t step =
+      cluster_.mode == TrainMode::kSync ? coordinator_->finished_step() : global_step_;
+  if (checkpoint_->busy()) {
+    if (cluster_.mode == TrainMode::kSync && checkpoint_->step() > step) {
+      checkpoint_->Abandon();  // of a step that does not come
+    } else {
+      RETURN_IF_ERROR(WaitForCheckpoint());
+    }
+  }
+  if (saved_step_ != step || better_) {
+    RETURN_IF_ERROR(StartCheckpoint(step));
+    RETURN_IF_ERROR(WaitForCheckpoint());
+  }
+  hooks_.log("Save the checkpoint: " + folder_->PrefixOf(step));
+  LogCounts();
+  if (!session_.model_path.empty()) {
+    ASSIGN_OR_RETURN(const std::string path, ExportCheckpoint(*fs_, folder_->PrefixOf(step),
+                                                              nullptr, session_.model_path, pool_));
+    hooks_.log("Save the model in: " + path);
+  }
+  RETURN_IF_ERROR(WriteFileAtomically(*fs_, JoinPath(session_.checkpoint_path, kTrainingDoneFile),
+                                      std::to_string(step) + "\n"));
+  SayGoodbye();
+  return OkStatus();
+}
+
+void ClusterChief::LogCounts() {
+  const double seconds = Seconds(clock_->Monotonic() - start_);
+  const int64_t trained = examples_before_ + examples_;
+  std::string of;
+  if (session_.max_steps == 0) {
+    BatchStreamOptions options = session_.train;
+    StatusOr<std::unique_ptr<BlockScanner>> scanner =
+        BlockScanner::Open(*fs_, spec_.input, options, InputPosition());
+    int64_t total = 0;
+    ScannedBlock block;
+    bool counted = scanner.ok();
+    for (; counted;) {
+      const StatusOr<bool> more = (*scanner)->Next(&block);
+      counted = more.ok();
+      if (!counted || !*more) break;
+      total += block.examples;
+    }
+    if (counted) {
+      of = fmt::format(" of {}, {} twice, {} skipped", WithCommas(total),
+                       WithCommas(std::max<int64_t>(trained - total, 0)),
+                       WithCommas(std::max<int64_t>(total - trained, 0)));
+    }
+  }
+  hooks_.log(fmt::format("examples: {}{}; {} results came again and were dropped",
+                         WithCommas(trained), of, examples_repeated_));
+  hooks_.log(fmt::format("Done training: {} examples in {:.1f} s, {:.0f} examples/s", examples_,
+                         seconds, static_cast<double>(examples_) / seconds));
+}
+
+void ClusterChief::SayGoodbye() {
+  ControlRequest end;
+  end.kind = ControlKind::kEnd;
+  {
+    MutexLock lock(&mutex_);
+    end.run = run_;
+  }
+  const microseconds start = clock_->Monotonic();
+  while (!coordinator_->all_told() && clock_->Monotonic() - start < kGoodbye) {
+    std::this_thread::sleep_for(kTick);
+    AnswerWaiting(ToMilliseconds(clock_->Monotonic()));
+    coordinator_->Tick(ToMilliseconds(clock_->Monotonic()));
+  }
+  for (size_t i = 0; i < cluster_.spec.ps.size(); ++i) {
+    const Status status =
+        CallAndWait(transport_, cluster_.spec.ps[i], Method::kControl, end.Encode(), kCallDeadline)
+            .status();
+    if (!status.ok()) {
+      hooks_.log(fmt::format("ps {} ({}) did not hear of the end: {}", i, cluster_.spec.ps[i],
+                             Message(status)));
+    }
+  }
+}
+
+}  // namespace capstan
