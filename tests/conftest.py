@@ -13,6 +13,12 @@ import pytest
 import program
 
 
+def pytest_sessionstart():
+    if not program.CAPSTAN.exists():
+        pytest.exit(f"{program.CAPSTAN} is not there: build it, or name its folder in CAPSTAN_BUILD",
+                    returncode=4)
+
+
 class Synth:
     """Makes each set once. Calls give the glob of the files."""
 
