@@ -71,10 +71,10 @@ Status AddConcatenation(std::vector<BundleIndexEntry> pieces,
     }
     whole.shape[0] += piece.shape[0];
   }
+  const BundleIndexEntry empty = pieces[0];
   std::erase_if(pieces, [](const BundleIndexEntry& piece) { return piece.shape[0] == 0; });
   if (pieces.size() <= 1) {
-    if (pieces.size() == 1) whole = pieces[0];
-    (*merged)[name] = std::move(whole);
+    (*merged)[name] = pieces.empty() ? empty : pieces[0];
     return OkStatus();
   }
   int64_t row = 0;

@@ -44,6 +44,16 @@ TEST(ConcatenateTensorBundles, OnePartWithRowsIsPlain) {
   EXPECT_EQ(reader->ReadFloats("t").value(), (std::vector<float>{1, 2, 3, 4}));
 }
 
+TEST(ConcatenateTensorBundles, NoRowsAnywhereIsAnEmptyTensor) {
+  MemoryFileSystem fs;
+  WritePart(fs, "a", 0, 0);
+  WritePart(fs, "b", 1, 0);
+  ASSERT_TRUE(ConcatenateTensorBundles(fs, std::vector<std::string>{"a", "b"}, "all").ok());
+  const auto reader = TensorBundleReader::Open(fs, "all").value();
+  EXPECT_EQ(reader->Find("t")->shape, (Shape{0, 2}));
+  EXPECT_TRUE(reader->ReadFloats("t").value().empty());
+}
+
 TEST(ConcatenateTensorBundles, RefusesPartsThatDoNotFit) {
   MemoryFileSystem fs;
   WritePart(fs, "a", 0, 2);

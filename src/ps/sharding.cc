@@ -27,7 +27,10 @@ Sharding::Sharding(const std::vector<TableSpec>& tables, const std::vector<Dense
     std::fill(server_of_shard_.begin() + int64_t{kRowShards} * s / servers,
               server_of_shard_.begin() + int64_t{kRowShards} * (s + 1) / servers, s);
   }
-  for (const TableSpec& table : tables) table_seeds_.push_back(HashName(table.name));
+  for (const TableSpec& table : tables) {
+    table_seeds_.push_back(HashName(table.name));
+    dense_sizes_.push_back(static_cast<uint64_t>(std::max<int64_t>(table.dense_size, 0)));
+  }
 
   int64_t total = 0;
   for (const DenseSpec& variable : dense) {

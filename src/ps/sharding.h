@@ -10,7 +10,8 @@
 namespace capstan {
 
 // Rows lie in 1,024 shards by a hash of (table, key); server s of n has shards [1024 s / n, 1024
-// (s+1) / n).
+// (s+1) / n). Tables with dense_size are cut by id instead: a server's rows stand together in
+// checkpoints.
 constexpr int kRowShards = 1024;
 
 class Sharding {
@@ -22,6 +23,8 @@ class Sharding {
   int servers() const { return servers_; }
 
   int ServerOf(int table, uint64_t key) const {
+    const uint64_t size = dense_sizes_[table];
+    if (size > 0) return key < size ? static_cast<int>(key * servers_ / size) : servers_ - 1;
     return server_of_shard_[MixBits(table_seeds_[table], key) >> 54];
   }
 
@@ -43,7 +46,7 @@ class Sharding {
  private:
   int servers_;
   std::vector<int> server_of_shard_;
-  std::vector<uint64_t> table_seeds_;
+  std::vector<uint64_t> table_seeds_, dense_sizes_;
   std::vector<std::vector<DensePiece>> pieces_;
   std::vector<int64_t> dense_floats_, trainable_floats_;
 };
