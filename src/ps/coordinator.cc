@@ -50,6 +50,7 @@ struct Coordinator::Rep {
         board(coordinator_options.leases),
         workers(coordinator_options.workers),
         ended(coordinator_options.workers),
+        last_number(coordinator_options.workers),
         busy(coordinator_options.workers) {}
 
   bool is_sync() const { return options.leases.mode == TrainMode::kSync; }
@@ -76,11 +77,12 @@ struct Coordinator::Rep {
 
   std::vector<WorkerState> workers;
   std::vector<std::set<uint64_t>> ended;  // [worker]: incarnations that have been replaced
+  std::vector<uint64_t> last_number;      // [worker]: of a request of this incarnation
   milliseconds last_now{0}, last_tick{-1}, last_change{0};
 
   // Sync.
   std::map<int64_t, Step> steps;  // the last ones, and those ahead
-  int64_t data_end = -1, step_limit = -1;
+  int64_t data_end = -1, step_limit = -1, kept_step = -1;
   int data_end_teller = 0;
   bool paused = false;
   // Async: [worker]: the block of which it may be pushing a batch now; 0 and false: none.
@@ -148,7 +150,14 @@ Status Coordinator::Rep::Meet(const LeaseRequest& request, milliseconds now) {
     last_change = now;
     ++worker.restarts;
     worker.told_done = false;
+    last_number[request.worker] = 0;
   }
+  // What a late one says of the worker is not true any more.
+  if (request.number != 0 && request.number < last_number[request.worker]) {
+    return Refusal(fmt::format("request {} of {} comes behind request {}", request.number,
+                               NameOfWorker(request.worker), last_number[request.worker]));
+  }
+  last_number[request.worker] = std::max(last_number[request.worker], request.number);
   worker.seen = true;
   worker.lost = false;
   worker.left = request.leaves;
@@ -241,7 +250,8 @@ void Coordinator::Rep::FinishSteps() {
   progress.global_step = finished;
   const auto first_kept = steps.lower_bound(finished - kKeptSteps);
   for (auto it = steps.begin(); it != first_kept;) {
-    it = it->first == start_step ? std::next(it) : steps.erase(it);
+    const bool is_kept = it->first == start_step || it->first == kept_step;
+    it = is_kept ? std::next(it) : steps.erase(it);
   }
 }
 
@@ -433,6 +443,11 @@ StatusOr<InputPosition> Coordinator::PositionAfter(int64_t step) const {
                          rep_->board.finished_step());
   }
   return found->second.position;
+}
+
+void Coordinator::Keep(int64_t step) {
+  MutexLock lock(&mutex_);
+  rep_->kept_step = step;
 }
 
 StatusOr<int64_t> Coordinator::ExamplesAfter(int64_t step) const {

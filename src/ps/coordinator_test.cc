@@ -216,6 +216,20 @@ TEST(CoordinatorTest, ANewIncarnationEndsTheOldOnesLeases) {
   EXPECT_EQ(coordinator.TakeProgress(kNow).workers[0].restarts, 1);
 }
 
+TEST(CoordinatorTest, ALateRequestIsRefused) {
+  Coordinator coordinator(Options(TrainMode::kAsync));
+  coordinator.Begin(kRun, 0, {}, {Block(0, 30)});
+  LeaseRequest request = Request(0);
+  request.number = 7;
+  ASSERT_TRUE(coordinator.Lease(request, kNow).ok());
+  ASSERT_TRUE(coordinator.Lease(request, kNow).ok());
+  request.number = 6;
+  EXPECT_TRUE(Says(coordinator.Lease(request, kNow).status(),
+                   "request 6 of worker 0 comes behind request 7"));
+  request.incarnation = 2;
+  EXPECT_TRUE(coordinator.Lease(request, kNow).ok());
+}
+
 TEST(CoordinatorTest, SilentWorkersAreLostAndMayComeBack) {
   Coordinator coordinator(Options(TrainMode::kAsync));
   coordinator.Begin(kRun, 0, {}, {Block(0, 30)});

@@ -43,6 +43,7 @@ std::string LeaseRequest::Encode() const {
   PutRun(run, &writer);
   writer.PutU32(static_cast<uint32_t>(worker));
   writer.PutU64(incarnation);
+  writer.PutU64(number);
   writer.PutU32(static_cast<uint32_t>(max_slices));
   writer.PutI64(up_to_step);
   writer.PutU8(leaves);
@@ -77,6 +78,7 @@ StatusOr<LeaseRequest> LeaseRequest::Decode(std::string_view bytes) {
   request.run = GetRun(&reader);
   request.worker = GetI32(&reader);
   request.incarnation = reader.GetU64();
+  request.number = reader.GetU64();
   request.max_slices = GetI32(&reader);
   request.up_to_step = reader.GetI64();
   request.leaves = GetFlag(&reader);

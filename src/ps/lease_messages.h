@@ -20,6 +20,9 @@ struct LeaseRequest {
   RunId run;  // zeros: I have just started
   int32_t worker = 0;
   uint64_t incarnation = 0;  // a new one ends the leases of the old
+  // Rises with every request of the incarnation, also when one is sent again: one that comes behind
+  // its successor is refused. 0: not numbered.
+  uint64_t number = 0;
   // How many slices it can take. It asks when it has nothing to do: what it holds and has not
   // reported is given to it again. 0: heartbeat only, no work wanted.
   int32_t max_slices = 1;

@@ -17,6 +17,7 @@ LeaseRequest FullRequest() {
   request.run = {1, 2};
   request.worker = 3;
   request.incarnation = ~uint64_t{4};
+  request.number = ~uint64_t{5};
   request.max_slices = 5;
   request.up_to_step = 6;
   request.leaves = true;
