@@ -69,6 +69,8 @@ class Coordinator {
   // counted up to there (kept for the start and the last 16).
   int64_t finished_step() const EXCLUDES(mutex_);
   StatusOr<InputPosition> PositionAfter(int64_t step) const EXCLUDES(mutex_);
+  // What is known of this step is kept however far training gets; of one step at a time.
+  void Keep(int64_t step) EXCLUDES(mutex_);
   StatusOr<int64_t> ExamplesAfter(int64_t step) const EXCLUDES(mutex_);
   // Async: blocks that are not done, and the examples counted at that moment.
   std::vector<BlockLease> OpenBlocks(int64_t* examples = nullptr) const EXCLUDES(mutex_);

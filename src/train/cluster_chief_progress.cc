@@ -106,6 +106,7 @@ Status ClusterChief::StartCheckpoint(int64_t step) {
       lease_state_.no_more_blocks = scanned_all_;
     }
   }
+  coordinator_->Keep(step);
   checkpoint_->Start(run, step);
   return OkStatus();
 }
