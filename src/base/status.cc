@@ -2,7 +2,12 @@
 
 #include <system_error>
 
+#include "absl/strings/cord.h"
+
 namespace capstan {
+namespace {
+constexpr char kUsageMark[] = "capstan/usage";
+}
 
 std::string Message(const Status& status) {
   return std::string(status.message().data(), status.message().size());
@@ -23,5 +28,12 @@ Status SystemError(const std::string& what, int errno_value) {
       errno_value == ENOENT ? absl::StatusCode::kNotFound : absl::StatusCode::kUnavailable;
   return MakeStatus(code, what + ": " + reason);
 }
+
+Status UsageError(Status status) {
+  if (!status.ok()) status.SetPayload(kUsageMark, absl::Cord());
+  return status;
+}
+
+bool IsUsageError(const Status& status) { return status.GetPayload(kUsageMark).has_value(); }
 
 }  // namespace capstan

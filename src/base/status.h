@@ -44,6 +44,10 @@ Status NotFoundError(fmt::format_string<Args...> format, Args&&... args) {
 // The system refused: disk full, permission, … (kUnavailable). `errno_value` is put into words.
 Status SystemError(const std::string& what, int errno_value);
 
+// Marks what flags are to blame for, whatever its code: such a command ends with exit code 2.
+Status UsageError(Status status);
+bool IsUsageError(const Status& status);
+
 }  // namespace capstan
 
 #define CAPSTAN_CONCAT_INNER(a, b) a##b

@@ -5,7 +5,6 @@
 #include <charconv>
 #include <cmath>
 
-#include "absl/strings/cord.h"
 #include "base/nearest.h"
 
 namespace capstan {
@@ -67,16 +66,7 @@ bool ParseText(const std::string& text, T* value) {
   return true;
 }
 
-constexpr char kUsageMark[] = "capstan/usage";
-
 }  // namespace
-
-Status UsageError(Status status) {
-  if (!status.ok()) status.SetPayload(kUsageMark, absl::Cord());
-  return status;
-}
-
-bool IsUsageError(const Status& status) { return status.GetPayload(kUsageMark).has_value(); }
 
 FlagSet::FlagSet(std::string command, std::string summary) : rep_(std::make_unique<Rep>()) {
   rep_->command = std::move(command);

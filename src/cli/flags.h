@@ -13,10 +13,6 @@
 
 namespace capstan {
 
-// Marks an error as one of what the flags say, not of files: the command ends with kExitUsage.
-Status UsageError(Status status);
-bool IsUsageError(const Status& status);
-
 class FlagSet {
  public:
   // "train", "one sentence of what the command does"

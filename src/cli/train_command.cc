@@ -14,6 +14,7 @@
 #include "cli/console.h"
 #include "cli/file_scoring.h"
 #include "cli/train_flags.h"
+#include "net/grpc_log.h"
 #include "train/saved_model_export.h"
 #include "train/session.h"
 
@@ -104,6 +105,7 @@ int TrainInCluster(FileSystem& fs, const FlagSet& flags, const TrainFlags& value
   }
   SystemClock clock;
   CatchStopSignals();
+  SetGrpcLog(nullptr);  // what matters of it comes as statuses, with names
   const StatusOr<ClusterEnd> end = RunClusterTask(&fs, &clock, model, *task, ConsoleHooks(console));
   if (!end.ok()) return Fail("train", Annotate(end.status(), spec.task_name()));
   if (end->peers_gone) {

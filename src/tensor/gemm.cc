@@ -1,9 +1,10 @@
 #include "tensor/gemm.h"
 
-#include <omp.h>
-
 #include <dnnl.hpp>
 #include <unordered_map>
+
+// Of the OpenMP run-time library that oneDNN uses; its header is gcc's alone.
+extern "C" void omp_set_num_threads(int threads);
 
 namespace capstan {
 namespace {

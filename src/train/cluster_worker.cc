@@ -136,6 +136,7 @@ StatusOr<LeaseAnswer> ClusterWorker::AskForWork(bool wants_work) {
   report_.max_slices = wants_work ? pool_->workers() : 0;
   const auto start = clock_->Monotonic();
   for (;;) {
+    report_.number = ++request_number_;
     StatusOr<std::string> answer = CallAndWait(transport_, cluster_.spec.chief_address(),
                                                Method::kLease, report_.Encode(), kLeaseDeadline);
     if (answer.ok()) {
@@ -252,9 +253,11 @@ Status ClusterWorker::DoBatch(const LeaseAnswer& answer) {
       return OkStatus();
     }
   }
-  parameters_->SetPushIdentity({.lease = block_, .index = block_index_ + 1});
+  // The batch's number in its block: a batch of bad records only is passed over.
+  const int64_t index = batch_->position.batch - 1;
+  parameters_->SetPushIdentity({.lease = block_, .index = index});
   ASSIGN_OR_RETURN(const StepResult step, trainer_->Step(answer.global_step + 1, *batch_));
-  ++block_index_;
+  block_index_ = index;
   report_.block = block_;
   report_.block_index = block_index_;
   report_.examples += batch_->size;

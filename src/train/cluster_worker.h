@@ -73,6 +73,7 @@ class ClusterWorker {
   std::unique_ptr<Trainer> trainer_;             // async
   RunId run_;
   LeaseRequest report_;
+  uint64_t request_number_ = 0;
 
   // Sync: the batches of the last few steps; the stream stands behind the newest.
   struct StepBatch {
