@@ -6,6 +6,9 @@
 
 #include <cstdio>
 #include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include "base/file_system.h"
 #include "base/worker_pool.h"
@@ -142,4 +145,13 @@ BENCHMARK(BM_Generate)->MeasureProcessCPUTime()->UseRealTime()->Unit(benchmark::
 }  // namespace
 }  // namespace capstan
 
-BENCHMARK_MAIN();
+int main(int argc, char** argv) {
+  // --smoke: some moments, only to see that it runs.
+  std::vector<char*> words(argv, argv + argc);
+  std::string min_time = "--benchmark_min_time=0.01";
+  if (argc > 1 && std::string_view(argv[1]) == "--smoke") words[1] = min_time.data();
+  benchmark::Initialize(&argc, words.data());
+  if (benchmark::ReportUnrecognizedArguments(argc, words.data())) return 1;
+  benchmark::RunSpecifiedBenchmarks();
+  return 0;
+}

@@ -1,7 +1,7 @@
 // What row tables cost: (a) Pull + Push of uniformly random rows beside a plain gather of the same
 // bytes, (b) bytes per row and the worst pause while a table grows, (c) what a snapshot costs.
 //
-//   bench_table [--rows=1000000] [--big_rows=20000000] [--quick]
+//   bench_table [--rows=1000000] [--big_rows=20000000] [--smoke]
 #include <time.h>
 #include <unistd.h>
 
@@ -299,10 +299,10 @@ int64_t NumberAfter(int argc, char** argv, const char* flag, int64_t otherwise) 
 }  // namespace capstan
 
 int main(int argc, char** argv) {
-  const bool quick = argc > 1 && std::strcmp(argv[1], "--quick") == 0;
-  const int64_t rows = capstan::NumberAfter(argc, argv, "--rows=", quick ? 20000 : 1000000);
-  const int64_t big = capstan::NumberAfter(argc, argv, "--big_rows=", quick ? 200000 : 20000000);
-  const double seconds = quick ? 0.1 : 4;
+  const bool smoke = argc > 1 && std::strcmp(argv[1], "--smoke") == 0;
+  const int64_t rows = capstan::NumberAfter(argc, argv, "--rows=", smoke ? 20000 : 1000000);
+  const int64_t big = capstan::NumberAfter(argc, argv, "--big_rows=", smoke ? 200000 : 20000000);
+  const double seconds = smoke ? 0.1 : 4;
   capstan::Growth(big);
   capstan::PullAndPush(rows, seconds);
   capstan::SnapshotCost(rows, seconds);

@@ -13,7 +13,7 @@ packages=(
 )
 test_packages=(
   libgtest-dev libbenchmark-dev clang-19 clang-format-19 libclang-rt-19-dev llvm-19
-  python3 python3-venv git
+  python3 python3-venv git openssl iproute2 iptables
 )
 if [ "${1:-}" = "--tests" ]; then packages+=("${test_packages[@]}"); fi
 

@@ -50,7 +50,7 @@ asan_tests() {
   quietly ctest --test-dir build-asan --output-on-failure -j2
 }
 tsan_tests() {  # the rooms with threads; OpenMP is not instrumented, so rooms above tensor stay out
-  local rooms=(base_test data_test params_test)
+  local rooms=(base_test net_test data_test params_test)
   quietly cmake --preset tsan -DCAPSTAN_TESTS=ON
   quietly ninja -C build-tsan "${rooms[@]}"
   quietly ctest --test-dir build-tsan --output-on-failure -R "$(IFS='|'; echo "^(${rooms[*]})$")"
