@@ -80,10 +80,6 @@ struct RemoteParameters::Rep {
   Rep(std::vector<TableSpec> tables, std::vector<DenseSpec> dense,
       const RemoteParametersOptions& options, Transport* transport, Clock* clock);
 
-  RunId CurrentRun() {
-    MutexLock lock(&mutex);
-    return run;
-  }
   Status Start(int64_t step, bool training, std::span<const TableKeys> keys, PullState* pull);
   Status Finish(PullState* pull, PulledRows* rows);
   StatusOr<bool> TakePullAnswer(PullState* pull, int server, StatusOr<std::string> answer,
@@ -112,9 +108,9 @@ struct RemoteParameters::Rep {
   std::unique_ptr<PullState> started = std::make_unique<PullState>();
   bool has_started = false, can_push = false;
   PushIdentity identity;
+  RunId run;
 
   mutable Mutex mutex;
-  RunId run GUARDED_BY(mutex);
   Statistics statistics GUARDED_BY(mutex);
 };
 
@@ -171,7 +167,7 @@ Status RemoteParameters::Rep::Start(int64_t step, bool training, std::span<const
   if (keys.size() != tables.size()) {
     return Error("pull rows: keys of {} tables, wanted {}", keys.size(), tables.size());
   }
-  pull->run = CurrentRun();
+  pull->run = run;
   pull->id = next_pull_id++;
   pull->step = step;
   pull->training = training;
@@ -268,7 +264,7 @@ Status RemoteParameters::Rep::PushParts(int64_t rates_step, std::span<const Slic
   if (!can_push) {
     return MakeStatus(absl::StatusCode::kFailedPrecondition, "push: nothing was pulled for it");
   }
-  if (pulled->run != CurrentRun()) {
+  if (pulled->run != run) {
     return MakeStatus(absl::StatusCode::kAborted, "push: the generation of its pull is over");
   }
   const PushEncoder encoder(sharding, pulled->plan, dense_variables, dims, options.format);
@@ -343,12 +339,11 @@ const PulledRowFormat& RemoteParameters::row_format(int table) const {
 }
 
 void RemoteParameters::SetRun(const RunId& run) {
-  {
-    MutexLock lock(&rep_->mutex);
-    rep_->run = run;
-  }
-  rep_->calls.Interrupt();
+  rep_->run = run;
+  rep_->has_started = false;
 }
+
+void RemoteParameters::Interrupt() { rep_->calls.Interrupt(); }
 
 void RemoteParameters::Stop() { rep_->calls.Stop(); }
 
@@ -363,7 +358,7 @@ Status RemoteParameters::Pull(int64_t step, std::span<const TableKeys> keys, Pul
   rep_->can_push = false;
   const bool started = std::exchange(rep_->has_started, false);
   // A pull that was started for another step or generation is forgotten.
-  if (started && rep_->started->step == step && rep_->started->run == rep_->CurrentRun()) {
+  if (started && rep_->started->step == step && rep_->started->run == rep_->run) {
     std::swap(rep_->pulled, rep_->started);
   } else {
     RETURN_IF_ERROR(rep_->Start(step, true, keys, rep_->pulled.get()));

@@ -48,9 +48,12 @@ class RemoteParameters : public Parameters {
   // Rows come packed: the parts' weights side by side.
   const PulledRowFormat& row_format(int table) const override;
 
-  // From any thread. A new generation: calls that wait end with kAborted, and what was pulled before
-  // is not pushed any more. Stop: all calls end with kCancelled from now on.
+  // The trainer thread: calls belong to this generation from now on, and what was pulled before is
+  // not pushed any more.
   void SetRun(const RunId& run);
+  // From any thread. A call that waits ends with kAborted. Stop: all calls end with kCancelled from
+  // now on.
+  void Interrupt();
   void Stop();
 
   // Sync: the rows as of after `step` - 1. Async: as they are. Rows point into the answers.

@@ -80,7 +80,7 @@ TEST_F(RemoteParametersTest, WaitingCallsEndWhenTold) {
   };
   std::thread interrupted([&] { EXPECT_TRUE(absl::IsAborted(worker_->Pull(5, none, &rows))); });
   wait_for_pull();
-  worker_->SetRun(kRun);
+  worker_->Interrupt();
   interrupted.join();
   std::thread stopped([&] { EXPECT_TRUE(absl::IsCancelled(worker_->Pull(6, none, &rows))); });
   wait_for_pull();

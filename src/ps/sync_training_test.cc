@@ -104,9 +104,6 @@ class Workers {
     for (std::thread& thread : threads_) thread.join();
     threads_.clear();
   }
-  void SetRun(const RunId& run) {
-    for (auto& parameters : parameters_) parameters->SetRun(run);
-  }
 
  private:
   std::vector<std::unique_ptr<RemoteParameters>> parameters_;
@@ -165,7 +162,7 @@ TEST(SyncTraining, GoesOnFromACutWithTheSameBits) {
   ASSERT_TRUE(cluster.Control({.kind = ControlKind::kBegin, .run = run, .prefix = "cut"}).ok());
   EXPECT_EQ(cluster.server(1).statistics().applied_step, kCut);
   second.Set(run, kCut, true);
-  workers.SetRun(run);
+  // Workers that wait for the old generation hear from the servers that it is over.
   workers.Join();
   ASSERT_TRUE(
       cluster.Control({.kind = ControlKind::kCut, .run = run, .prefix = "end", .step = kSteps})
