@@ -43,6 +43,11 @@ class ClusterChief : public RequestHandler {
   // After Open: with the measured features.
   const ModelSpec& spec() const { return spec_; }
 
+  // What reports say of training: accuracy and AUC of a worker's last examples.
+  void SetTrainingResult(std::function<EvaluationResult()> result) {
+    training_result_ = std::move(result);
+  }
+
   // Until the data is done and everything is written, or the job cannot go on.
   StatusOr<ClusterEnd> Run();
 
@@ -76,6 +81,7 @@ class ClusterChief : public RequestHandler {
   Status StartCheckpoint(int64_t step);
   Status FinishJob();
   Status WaitForCheckpoint();
+  std::string SlowestWorker(double seconds) const;
   void LogCounts();
   void SayGoodbye();
 
@@ -106,7 +112,9 @@ class ClusterChief : public RequestHandler {
   int64_t examples_before_ = 0, examples_ = 0, examples_at_report_ = 0, examples_repeated_ = 0;
   double loss_sum_ = 0, weight_sum_ = 0, best_validation_ = 0;
   int64_t staleness_sum_ = 0, staleness_max_ = 0, pushes_ = 0;
-  std::vector<int64_t> worker_examples_;  // at the last report
+  // [worker]: now, and at the last report
+  std::vector<int64_t> worker_examples_, worker_examples_at_report_;
+  std::function<EvaluationResult()> training_result_;
   int64_t saves_ = 0;
   bool better_ = false, saved_any_ = false, pausing_ = false;
   LeaseState lease_state_;  // of the checkpoint in progress

@@ -49,6 +49,10 @@ Status ClusterChief::ReportIfDue(bool last) {
   staleness_sum_ += progress.staleness_sum;
   staleness_max_ = std::max(staleness_max_, progress.staleness_max);
   pushes_ += progress.pushes;
+  worker_examples_.clear();
+  for (const Coordinator::WorkerState& worker : progress.workers) {
+    worker_examples_.push_back(worker.seen && !worker.lost ? worker.examples : -1);
+  }
   for (const std::string& late : progress.late) hooks_.log("late: " + late);
   hooks_.progress({.step = global_step_,
                    .examples_per_s = static_cast<double>(examples_) / Seconds(now - start_)});
@@ -70,6 +74,11 @@ Status ClusterChief::MakeReport(bool last) {
   report.step = global_step_;
   report.loss = weight_sum_ > 0 ? loss_sum_ / weight_sum_ : std::nan("");
   report.train_accuracy = report.train_auc = std::nan("");
+  if (training_result_ != nullptr) {
+    const EvaluationResult training = training_result_();
+    report.train_accuracy = training.accuracy;
+    report.train_auc = training.auc;
+  }
   report.examples_per_s = static_cast<double>(examples_ - examples_at_report_) / seconds;
   if (scorer_ != nullptr) {
     report.validated = true;
@@ -79,7 +88,7 @@ Status ClusterChief::MakeReport(bool last) {
     better_ = std::isnan(best_validation_) || metric > best_validation_;
     if (better_) best_validation_ = metric;
   }
-  std::string line = ReportLine(spec_, report);
+  std::string line = ReportLine(spec_, report) + SlowestWorker(seconds);
   if (pushes_ > 0) {
     line += fmt::format(", staleness {:.2f} (most {})",
                         static_cast<double>(staleness_sum_) / static_cast<double>(pushes_),
@@ -88,11 +97,31 @@ Status ClusterChief::MakeReport(bool last) {
   hooks_.log(line);
   if (events_ != nullptr) RETURN_IF_ERROR(events_->Write(report, global_step_ - reported_step_));
   reported_step_ = global_step_;
+  worker_examples_at_report_ = worker_examples_;
   examples_at_report_ = examples_;
   loss_sum_ = weight_sum_ = 0;
   staleness_sum_ = staleness_max_ = pushes_ = 0;
   last_report_ = clock_->Monotonic();
   return OkStatus();
+}
+
+// ", slowest worker 1: 51000/s", of two or more.
+std::string ClusterChief::SlowestWorker(double seconds) const {
+  int slowest = -1, there = 0;
+  int64_t least = 0;
+  for (size_t i = 0; i < worker_examples_.size(); ++i) {
+    if (worker_examples_[i] < 0) continue;
+    const bool known = i < worker_examples_at_report_.size() && worker_examples_at_report_[i] > 0;
+    const int64_t examples = worker_examples_[i] - (known ? worker_examples_at_report_[i] : 0);
+    ++there;
+    if (slowest < 0 || examples < least) {
+      slowest = static_cast<int>(i);
+      least = examples;
+    }
+  }
+  if (there < 2) return "";
+  return fmt::format(", slowest worker {}: {:.0f}/s", slowest,
+                     static_cast<double>(least) / seconds);
 }
 
 Status ClusterChief::StartCheckpoint(int64_t step) {

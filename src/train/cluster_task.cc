@@ -147,6 +147,7 @@ StatusOr<ClusterEnd> RunChief(FileSystem* fs, Clock* clock, const ModelSpec& spe
                    TaskStatus::Start(options.metrics_port, [&worker](TaskStatus* out) {
                      SetWorkerGauges(worker.statistics(), out);
                    }));
+  chief.SetTrainingResult([&worker] { return worker.TrainingResult(); });
   StatusOr<ClusterEnd> worker_end = ClusterEnd();
   std::thread worker_thread([&] {
     worker_end = worker.Run();

@@ -18,6 +18,7 @@ constexpr milliseconds kLeaseDeadline{5'000};
 constexpr milliseconds kRetry{200};
 // Steps behind the newest that a slice may still be asked for.
 constexpr size_t kBatchesKept = 4;
+constexpr int64_t kTrainWindow = 10000;  // examples that train_acc and train_auc look back
 
 uint64_t HashText(uint64_t hash, std::string_view text) {
   for (const char c : text) hash = MixBits(hash, static_cast<unsigned char>(c));
@@ -64,6 +65,10 @@ ClusterWorker::~ClusterWorker() = default;
 
 Status ClusterWorker::Open() {
   ASSIGN_OR_RETURN(model_, NewModel(spec_));
+  {
+    MutexLock lock(&window_mutex_);
+    window_ = std::make_unique<TrainingWindow>(spec_, kTrainWindow);
+  }
   RemoteParametersOptions options;
   options.mode = cluster_.mode;
   options.servers = cluster_.spec.ps;
@@ -221,6 +226,8 @@ Status ClusterWorker::DoSlices(const LeaseAnswer& answer) {
   RETURN_IF_ERROR(parameters_->PushSlices(pushes));
   report_.positions.emplace_back(answer.step, batch->position);
   for (const SliceTrainer::Slice& slice : slices) {
+    const int begin = static_cast<int>(int64_t{batch->size} * slice.number / session_.slices);
+    AddToWindow(*batch, begin, begin + slice.examples, slice.logits);
     report_.slices.push_back({.step = answer.step,
                               .slice = slice.number,
                               .loss_sum = slice.result.loss_sum,
@@ -257,6 +264,7 @@ Status ClusterWorker::DoBatch(const LeaseAnswer& answer) {
   const int64_t index = batch_->position.batch - 1;
   parameters_->SetPushIdentity({.lease = block_, .index = index});
   ASSIGN_OR_RETURN(const StepResult step, trainer_->Step(answer.global_step + 1, *batch_));
+  AddToWindow(*batch_, 0, batch_->size, step.logits);
   block_index_ = index;
   report_.block = block_;
   report_.block_index = block_index_;
@@ -275,6 +283,20 @@ Status ClusterWorker::DoBatch(const LeaseAnswer& answer) {
     has_block_ = false;
   }
   return OkStatus();
+}
+
+void ClusterWorker::AddToWindow(const Batch& batch, int begin, int end,
+                                std::span<const float> logits) {
+  Batch part;
+  part.size = end - begin;
+  part.labels.assign(batch.labels.begin() + begin, batch.labels.begin() + end);
+  MutexLock lock(&window_mutex_);
+  window_->Add(part, logits);
+}
+
+EvaluationResult ClusterWorker::TrainingResult() const {
+  MutexLock lock(&window_mutex_);
+  return window_->Result();
 }
 
 void ClusterWorker::Stop() { parameters_->Stop(); }

@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/file_system.h"
+#include "base/mutex.h"
 #include "base/status.h"
 #include "base/worker_pool.h"
 #include "data/batch_stream.h"
@@ -19,6 +20,7 @@
 #include "train/cluster_options.h"
 #include "train/slice_trainer.h"
 #include "train/trainer.h"
+#include "train/training_window.h"
 
 namespace capstan {
 
@@ -46,6 +48,8 @@ class ClusterWorker {
   void Stop();
 
   RemoteParameters::Statistics statistics() const;
+  // Accuracy and AUC of the last examples that this worker trained on. From any thread.
+  EvaluationResult TrainingResult() const EXCLUDES(window_mutex_);
 
  private:
   Status MeetChief();
@@ -53,6 +57,8 @@ class ClusterWorker {
   Status BeginRun(const LeaseAnswer& answer);
   Status DoSlices(const LeaseAnswer& answer);
   StatusOr<const Batch*> BatchOfStep(int64_t step);
+  void AddToWindow(const Batch& batch, int begin, int end, std::span<const float> logits)
+      EXCLUDES(window_mutex_);
   Status DoBatch(const LeaseAnswer& answer);
   Status OpenBlock(const BlockLease& block);
   void ClearReport();
@@ -91,6 +97,9 @@ class ClusterWorker {
   std::unique_ptr<Batch> batch_;
   bool batch_ready_ = false;  // batch_ is the next one to train on
   RemoteParameters::Statistics reported_;
+
+  mutable Mutex window_mutex_;
+  std::unique_ptr<TrainingWindow> window_ GUARDED_BY(window_mutex_);
 };
 
 }  // namespace capstan

@@ -252,13 +252,12 @@ Status Session::SaveIfDue(bool better, bool last) {
   }
   ASSIGN_OR_RETURN(std::unique_ptr<Snapshot> snapshot,
                    state_.parameters->Cut(options_.snapshot_buffer_mb << 20));
-  saver_->Start(
-      std::move(snapshot),
-      {.step = state_.step,
-       .position = state_.position,
-       .best_validation = state_.best_validation,
-       .examples = state_.examples},
-      better);
+  saver_->Start(std::move(snapshot),
+                {.step = state_.step,
+                 .position = state_.position,
+                 .best_validation = state_.best_validation,
+                 .examples = state_.examples},
+                better);
   step_saved_ = state_.step;
   last_save_ = now;
   return last ? saver_->Finish(true) : OkStatus();
