@@ -86,11 +86,24 @@ void FillBatch(uint64_t seed, int tables, int64_t keys, int64_t key_space, int g
   }
 }
 
-// Adds keys 0 … rows-1 to each table.
+// Adds keys 0 … rows-1 to each table, as a restore does.
 void FillTables(LocalParameters* parameters, int64_t rows) {
-  for (int64_t key = 0; key < rows; ++key) {
-    for (size_t t = 0; t < parameters->tables().size(); ++t) {
-      if (!parameters->table(static_cast<int>(t)).Insert(MixBits(key), 1, 0).ok()) std::abort();
+  constexpr int64_t kPiece = 4096;
+  const std::vector<uint32_t> counts(kPiece, 1);
+  const std::vector<int64_t> steps(kPiece, 0);
+  std::vector<uint64_t> keys;
+  for (size_t t = 0; t < parameters->tables().size(); ++t) {
+    for (int64_t begin = 0; begin < rows; begin += kPiece) {
+      keys.clear();
+      for (int64_t key = begin; key < std::min(rows, begin + kPiece); ++key) {
+        keys.push_back(MixBits(key));
+      }
+      const std::span<const uint32_t> some_counts = std::span(counts).first(keys.size());
+      if (!parameters->table(static_cast<int>(t))
+               .InsertBatch(keys, some_counts, std::span(steps).first(keys.size()), nullptr)
+               .ok()) {
+        std::abort();
+      }
     }
   }
 }
