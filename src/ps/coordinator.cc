@@ -482,6 +482,15 @@ bool Coordinator::all_told() const {
          });
 }
 
+std::vector<std::string> Coordinator::missing_workers() const {
+  MutexLock lock(&mutex_);
+  std::vector<std::string> missing;
+  for (size_t i = 0; i < rep_->workers.size(); ++i) {
+    if (!rep_->workers[i].seen) missing.push_back(NameOfWorker(static_cast<int>(i)));
+  }
+  return missing;
+}
+
 Coordinator::Progress Coordinator::TakeProgress(milliseconds now) {
   MutexLock lock(&mutex_);
   Progress taken = rep_->progress;

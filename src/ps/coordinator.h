@@ -79,6 +79,8 @@ class Coordinator {
   // All workers that ever came know that all is done (they left, or `farewell` is over) or are
   // lost. As of the last call of Tick or Lease.
   bool all_told() const EXCLUDES(mutex_);
+  // Names of workers that have never come.
+  std::vector<std::string> missing_workers() const EXCLUDES(mutex_);
 
   struct WorkerState {
     bool seen = false, lost = false, told_done = false, left = false;

@@ -27,6 +27,7 @@ constexpr milliseconds kTick{2};
 constexpr milliseconds kCallDeadline{5'000};
 constexpr milliseconds kBeginDeadline{600'000};  // a restore reads files
 constexpr milliseconds kHeartbeat{1'000};        // of servers
+constexpr milliseconds kBetweenNames{10'000};    // of workers that are missing
 constexpr milliseconds kLongestWait{500};        // a worker's request for work is held so long
 constexpr milliseconds kGoodbye{10'000};  // workers and servers get so long to hear of the end
 constexpr size_t kBlocksAhead = 64;
@@ -373,6 +374,7 @@ StatusOr<bool> ClusterChief::RunGeneration() {
     }
     if (clock_->Monotonic() - last_heartbeat >= kHeartbeat) {
       last_heartbeat = clock_->Monotonic();
+      AwaitsWorkers();
       RETURN_IF_ERROR(CheckServers());
     }
     RETURN_IF_ERROR(ReportIfDue(false));
@@ -391,6 +393,19 @@ StatusOr<bool> ClusterChief::RunGeneration() {
       return true;
     }
   }
+}
+
+bool ClusterChief::AwaitsWorkers() {
+  const microseconds now = clock_->Monotonic();
+  if (now - start_ >= cluster_.start_timeout) return false;
+  const std::vector<std::string> missing = coordinator_->missing_workers();
+  if (missing.empty()) return false;
+  if (now - std::max(last_named_, start_) >= kBetweenNames) {
+    last_named_ = now;
+    hooks_.log(
+        fmt::format("since {:.0f} s without {}", Seconds(now - start_), fmt::join(missing, ", ")));
+  }
+  return true;
 }
 
 Status ClusterChief::CheckServers() {

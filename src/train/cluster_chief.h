@@ -71,6 +71,8 @@ class ClusterChief : public RequestHandler {
   // True: the job is done or stopped; an error of a lost server: another generation is needed.
   StatusOr<bool> RunGeneration();
   Status CheckServers();
+  // Whether workers may be on their way that have never been here; every 10 s the log names them.
+  bool AwaitsWorkers();
   void ScanBlocks(InputPosition from);
   void StopScanner();
 
@@ -107,7 +109,7 @@ class ClusterChief : public RequestHandler {
 
   // Progress, of Run()'s thread.
   std::chrono::microseconds start_{0}, last_report_{0}, last_save_{0}, last_poll_{0},
-      pause_began_{0};
+      pause_began_{0}, last_named_{0};
   int64_t base_step_ = 0, global_step_ = 0, reported_step_ = 0, saved_step_ = -1;
   int64_t examples_before_ = 0, examples_ = 0, examples_at_report_ = 0, examples_repeated_ = 0;
   double loss_sum_ = 0, weight_sum_ = 0, best_validation_ = 0;

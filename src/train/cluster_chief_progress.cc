@@ -275,7 +275,13 @@ void ClusterChief::SayGoodbye() {
     end.run = run_;
   }
   const microseconds start = clock_->Monotonic();
-  while (!coordinator_->all_told() && clock_->Monotonic() - start < kGoodbye) {
+  // Who comes late is to hear of the end too.
+  const auto is_over = [&] {
+    return hooks_.stop_requested() ||
+           (!AwaitsWorkers() &&
+            (coordinator_->all_told() || clock_->Monotonic() - start >= kGoodbye));
+  };
+  while (!is_over()) {
     std::this_thread::sleep_for(kTick);
     AnswerWaiting(ToMilliseconds(clock_->Monotonic()));
     coordinator_->Tick(ToMilliseconds(clock_->Monotonic()));
