@@ -72,6 +72,29 @@ class PartCursor {
   size_t at_ = 0;
 };
 
+// `count` dense gradients from the `offset`-th on: where they lie, or made in `*memory`.
+const float* DenseValues(const StoredPart& stored, int64_t offset, int64_t count,
+                         std::vector<float>* memory) {
+  const std::string_view dense = stored.part.dense;
+  if (dense.empty()) {
+    memory->assign(count, 0.0f);
+    return memory->data();
+  }
+  const char* const from = dense.data() + offset * ValueBytes(stored.format);
+  if (stored.format == ValueFormat::kFloat32 && Aligned(from)) {
+    return reinterpret_cast<const float*>(from);
+  }
+  memory->resize(count);
+  if (stored.format == ValueFormat::kFloat32) {
+    std::memcpy(memory->data(), from, count * sizeof(float));
+    return memory->data();
+  }
+  std::vector<Bfloat16> halves(count);
+  std::memcpy(halves.data(), from, count * sizeof(Bfloat16));
+  Bfloat16ToFloats(halves.data(), count, memory->data());
+  return memory->data();
+}
+
 // How many keys a part touches, or an error.
 StatusOr<size_t> CountTouched(std::string_view bits, size_t keys) {
   if (bits.empty()) return keys;
@@ -192,26 +215,13 @@ void GradientSum::AddTable(std::span<const StoredPart* const> parts, int t) {
 void GradientSum::AddDense(std::span<const StoredPart* const> parts, int64_t message_offset,
                            const FloatRange& range) {
   float* const sum = dense_sum_.data() + range.offset;
-  std::vector<float> values(range.count);
+  std::vector<float> memory;
   for (size_t p = 0; p < parts.size(); ++p) {
-    const std::string_view dense = parts[p]->part.dense;
-    if (dense.empty()) {
-      std::fill(values.begin(), values.end(), 0.0f);
-    } else {
-      const size_t value_bytes = ValueBytes(parts[p]->format);
-      const char* const from = dense.data() + message_offset * value_bytes;
-      if (parts[p]->format == ValueFormat::kFloat32) {
-        std::memcpy(values.data(), from, range.count * sizeof(float));
-      } else {
-        std::vector<Bfloat16> halves(range.count);
-        std::memcpy(halves.data(), from, range.count * sizeof(Bfloat16));
-        Bfloat16ToFloats(halves.data(), range.count, values.data());
-      }
-    }
+    const float* const values = DenseValues(*parts[p], message_offset, range.count, &memory);
     if (p == 0) {
-      std::copy(values.begin(), values.end(), sum);
+      std::copy(values, values + range.count, sum);
     } else {
-      AddTo(values.data(), range.count, sum);
+      AddTo(values, range.count, sum);
     }
   }
 }

@@ -185,8 +185,7 @@ Status ServerCore::Apply(std::span<const StoredPart* const> parts, double weight
   gradients.scale = weight_sum > 0 ? static_cast<float>(1.0 / weight_sum) : 0.0f;
   const float factor = options_.rate_factor(rates_step);
   const StepRates rates{.step = rates_step, .wide_factor = factor, .deep_factor = factor};
-  PulledRows rows;
-  Status status = parameters_->Pull(applied_ + 1, sum_.keys(), &rows);
+  Status status = parameters_->Pull(applied_ + 1, sum_.keys(), &rows_);
   if (status.ok()) status = parameters_->Push(rates, gradients);
   if (!status.ok()) {
     broken_ = MakeStatus(absl::StatusCode::kInternal, fmt::format("{}: apply step {}: {}", name(),

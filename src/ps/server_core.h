@@ -97,6 +97,7 @@ class ServerCore {
   const std::vector<FloatRange> pull_ranges_;
   PushBook book_;
   GradientSum sum_;
+  PulledRows rows_;  // of the step that is being applied
 
   RunId run_;
   bool ended_ = false;
