@@ -20,26 +20,28 @@ def cluster(tmp_path):
 
 
 class Story:
-    """One training: flags, the digest of one machine, and data to validate on."""
+    """One training: its flags, what one machine makes of it, and data to validate on."""
 
     def __init__(self, folder, validation, **flags):
         self.folder = folder
         self.validation = validation
         self.flags = flags
-        self.undisturbed = {}
 
-    def digest(self, **changes):
-        """Of the run of one machine, made once."""
-        key = tuple(sorted(changes.items()))
-        if key not in self.undisturbed:
-            place = self.folder / f"one{len(self.undisturbed)}"
-            program.train(None, **self.flags | {"checkpoint_path": place, "steps_to_validate": 0}
-                          | changes)
-            self.undisturbed[key] = place
-        return program.digest(self.undisturbed[key])
+    def one_machine(self):
+        """Folder of checkpoints of the undisturbed run of one machine."""
+        place = self.folder / "one_machine"
+        if not place.exists():
+            program.train(None, **self.flags | {"checkpoint_path": place, "steps_to_validate": 0})
+        return place
+
+    def digest(self):
+        return program.digest(self.one_machine())
 
     def auc(self, checkpoints):
         return program.evaluate(model_path=checkpoints, files=self.validation)["auc"]
+
+    def auc_of_one_machine(self):
+        return self.auc(self.one_machine())
 
 
 @pytest.fixture(scope="session")
@@ -58,3 +60,13 @@ def script_story(tmp_path_factory, synth):
     return Story(folder, synth("sparse", 2000, first_row=50000), model="wide_and_deep",
                  train_files=synth("sparse", 2000), train_batch_size=64, epoch_number=2,
                  dnn_struct="16 8", optimizer="adagrad", seed=5)
+
+
+@pytest.fixture(scope="session")
+def long_story(tmp_path_factory, synth):
+    """Steps enough for a model that is as good whatever their order: 40,000 examples."""
+    folder = tmp_path_factory.mktemp("long")
+    return Story(folder, synth("clicks", 10000, first_row=90000),
+                 model_file=write_model(folder, optimizer="adagrad", embedding={"dim": 4}),
+                 train_files=synth("clicks", 40000, files=3), train_batch_size=100, epoch_number=1,
+                 shuffle_block=700, seed=5)
