@@ -106,7 +106,8 @@ def run_cluster(capstan, model_file, train_files, servers, workers, batch_size, 
     ports = free_ports(2 * servers + workers)
     addresses = [f"127.0.0.1:{port}" for port in ports]
     metric_ports = ports[servers + workers:]
-    hosts = [f"--ps_hosts={','.join(addresses[:servers])}", f"--worker_hosts={','.join(addresses[servers:servers + workers])}"]
+    hosts = [f"--ps_hosts={','.join(addresses[:servers])}",
+             f"--worker_hosts={','.join(addresses[servers:servers + workers])}"]
     with tempfile.TemporaryDirectory() as folder:
         tasks, logs = [], []
 

@@ -82,6 +82,7 @@ class WideAndDeep:
         return made
 
     def update_rows(self, table, keys, gradient):
+        gradient = tf.convert_to_tensor(gradient)  # of slices with repeated indices: their sums per distinct row
         if self.adagrad:
             tf.raw_ops.ResourceSparseApplyAdagrad(var=table.handle, accum=self.slots[id(table)].handle, lr=self.rate,
                                                   grad=gradient, indices=keys)
