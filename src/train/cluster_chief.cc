@@ -68,9 +68,14 @@ ClusterChief::ClusterChief(FileSystem* fs, WorkerPool* pool, Clock* clock, Trans
 
 ClusterChief::~ClusterChief() {
   StopScanner();
+  Close();
+}
+
+void ClusterChief::Close() {
   std::vector<Waiting> waiting;
   {
     MutexLock lock(&mutex_);
+    closed_ = true;
     waiting.swap(waiting_);
   }
   for (Waiting& one : waiting) {
@@ -107,6 +112,12 @@ void ClusterChief::Handle(Method method, std::string request, Reply reply) {
     waiting_.push_back({again, std::move(reply), now});
   }
   AnswerWaiting(now);
+  bool closed;
+  {
+    MutexLock lock(&mutex_);
+    closed = closed_;
+  }
+  if (closed) Close();
 }
 
 void ClusterChief::AnswerWaiting(milliseconds now) {

@@ -53,6 +53,8 @@ class ClusterChief : public RequestHandler {
 
   // From any thread: Run returns with this error.
   void Fail(const Status& status) EXCLUDES(mutex_);
+  // After Run: who waits for work or asks for it hears at once that the chief has ended.
+  void Close() EXCLUDES(mutex_);
 
  private:
   // A worker's request that is answered when there is work.
@@ -131,6 +133,7 @@ class ClusterChief : public RequestHandler {
   std::vector<Waiting> waiting_ GUARDED_BY(mutex_);
   Status scanner_status_ GUARDED_BY(mutex_);
   Status failure_ GUARDED_BY(mutex_);
+  bool closed_ GUARDED_BY(mutex_) = false;
   InputPosition scanned_ GUARDED_BY(mutex_);  // behind the last block that was added
   bool scanned_all_ GUARDED_BY(mutex_) = false;
   bool skip_first_block_ GUARDED_BY(mutex_) = false;

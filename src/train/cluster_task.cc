@@ -155,6 +155,7 @@ StatusOr<ClusterEnd> RunChief(FileSystem* fs, Clock* clock, const ModelSpec& spe
   });
   StatusOr<ClusterEnd> end = chief.Run();
   stop_worker = true;
+  chief.Close();
   worker.Stop();
   worker_thread.join();
   server->Stop(kStopGrace);
