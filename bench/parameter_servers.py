@@ -32,8 +32,9 @@ def local_rate(args, data):
 
 
 def tensorflow_rate(args, data, optimizer):
-    return rate_of(run([args.python, ROOT / "bench" / "tensorflow_parameter_servers.py", f"--train_files={data}/train-*",
-                        f"--batch_size={BATCH}", f"--optimizer={optimizer}", f"--steps={args.tensorflow_steps}"]))
+    return rate_of(run([args.python, ROOT / "bench" / "tensorflow_parameter_servers.py",
+                        f"--train_files={data}/train-*", f"--batch_size={BATCH}",
+                        f"--optimizer={optimizer}", f"--steps={args.tensorflow_steps}"]))
 
 
 def measure(args, data):
@@ -55,7 +56,8 @@ def measure(args, data):
 
 def goal(text, value, limit, at_least):
     met = value >= limit if at_least else value <= limit
-    print(f"{text:52} {value:10.2f}   goal {'at least' if at_least else 'at most'} {limit:g}: {'met' if met else 'NOT MET'}")
+    bound = "at least" if at_least else "at most"
+    print(f"{text:52} {value:10.2f}   goal {bound} {limit:g}: {'met' if met else 'NOT MET'}")
 
 
 def report(runs, rates):
@@ -78,8 +80,9 @@ def report(runs, rates):
     whole = statistics.median(r.examples_per_s for r in runs["async, fp32"])
     goal("2 ps + 2 workers, async fp32: examples/s, steady", ours, 110_000, True)
     goal("  with the end", whole, 110_000, True)
-    goal("bytes per example, fp32", median("async, fp32", "bytes_per_example"), 1900, False)
-    goal("bytes per example, bf16", median("async, bf16 wire", "bytes_per_example"), 1000, False)
+    for mode in ("async", "sync"):
+        goal(f"bytes per example, {mode}, fp32", median(f"{mode}, fp32", "bytes_per_example"), 1900, False)
+        goal(f"bytes per example, {mode}, bf16", median(f"{mode}, bf16 wire", "bytes_per_example"), 1000, False)
     local = statistics.median(rates["local, 2 threads"])
     goal("1 ps + 1 worker / local, 2 threads", median("1 ps + 1 worker", "steady_examples_per_s") / local, 0.75, True)
     for name in rates:

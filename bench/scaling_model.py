@@ -64,11 +64,12 @@ def server_us(c, batch, servers, value_bytes):
     return 2 * c.call_us + (moved + c.server_row_us * rows + c.server_dense_us) / servers
 
 
-def worker_us(c, batch, servers, value_bytes):
+def worker_us(c, batch, servers, value_bytes, threads=1):
+    """Processor time of a worker's batch; only the model itself is shared by threads."""
     rows = rows_per_example(c, batch) * batch
     moved = sum(batch_bytes(c, batch, value_bytes)) * c.byte_ns / 1000
     calls = (2 * servers + 1) * c.call_us  # and one to the chief
-    return calls + moved + c.worker_row_us * rows + c.worker_dense_us + c.worker_example_us * batch
+    return calls + moved + c.worker_row_us * rows + c.worker_dense_us + c.worker_example_us * batch / threads
 
 
 @dataclasses.dataclass
@@ -77,17 +78,17 @@ class Site:
     gigabits: float
     round_trip_us: float = 100.0
     link_use: float = 0.9  # of the nominal rate, for bytes of ours
-    threads: int = 1  # of a task that compute: its processor time is divided by it
+    threads: int = 1  # of a worker; a server does one request after another
 
 
 def stations_us(c, site, batch, servers, value_bytes):
     """(think time, demands): what a batch takes alone, and what of it others wait for."""
     up, down = batch_bytes(c, batch, value_bytes)
     byte_us = 8 / (site.gigabits * 1000 * site.link_use)
-    think = worker_us(c, batch, servers, value_bytes) / site.threads + 3 * site.round_trip_us + (up + down) * byte_us
-    processor = server_us(c, batch, servers, value_bytes) / site.threads
+    own_link = (up + down) * byte_us * (1 - 1 / servers)  # the rest of the time both links are busy at once
+    think = worker_us(c, batch, servers, value_bytes, site.threads) + 3 * site.round_trip_us + own_link
     links = [up * byte_us / servers, down * byte_us / servers]  # full duplex
-    return think, [processor, *links]
+    return think, [server_us(c, batch, servers, value_bytes), *links]
 
 
 def rates(c, site, batch, servers, most_workers, value_bytes=4):
@@ -113,8 +114,8 @@ def last_that_pays(found):
 def print_table(c, site, batch, value_bytes):
     workers = [1, 2, 4, 8, 16, 32, 64, 128, 256]
     wire = "fp32" if value_bytes == 4 else "bf16"
-    print(f"\n{site.gigabits:g} Gb/s, {site.threads} thread{'s' if site.threads > 1 else ''} per task, batch {batch}, "
-          f"{wire} wire: million examples/s\n")
+    threads = f"{site.threads} thread{'s' if site.threads > 1 else ''} per worker"
+    print(f"\n{site.gigabits:g} Gb/s, {threads}, batch {batch}, {wire} wire: million examples/s\n")
     print("| servers | " + " | ".join(f"{w} worker{'s' if w > 1 else ''}" for w in workers) + " | pays up to | limit |")
     print("|---|" + "---|" * (len(workers) + 2))
     for servers in [1, 2, 4, 8, 16, 32, 64]:
@@ -193,8 +194,9 @@ def check(c, runs, cores=2):
         worker = worker_us(c, batch, servers, 4) / batch
         alone = worker + server / min(servers, cores)  # of one batch: worker and servers in turn
         rate = min(workers / alone, cores / (worker + server)) * 1e6
-        print(f"| {servers}, {workers}, {batch} | {server:.2f} | {run.cpu_us_per_example('server'):.2f} | {worker:.2f} | "
-              f"{run.cpu_us_per_example('worker'):.2f} | {rate:.0f} | {run.steady_examples_per_s():.0f} |")
+        cpu = run.cpu_us_per_example("server"), run.cpu_us_per_example("worker")
+        print(f"| {servers}, {workers}, {batch} | {server:.2f} | {cpu[0]:.2f} | {worker:.2f} | {cpu[1]:.2f} | "
+              f"{rate:.0f} | {run.steady_examples_per_s():.0f} |")
 
 
 def main():
@@ -214,10 +216,10 @@ def main():
                                 f"--output={data}/train"], check=True)
             measure(args, data)
         return
-    for value_bytes in (4, 2):
-        for site in (Site(10), Site(100, round_trip_us=30), Site(10, threads=8), Site(100, round_trip_us=30, threads=8)):
-            if value_bytes == 4 or site.gigabits == 10:
-                print_table(CONSTANTS, site, 2048, value_bytes)
+    for site in (Site(10), Site(100, round_trip_us=30), Site(10, threads=8), Site(100, round_trip_us=30, threads=8)):
+        print_table(CONSTANTS, site, 2048, 4)
+    print_table(CONSTANTS, Site(10, threads=8), 2048, 2)
+    print_table(CONSTANTS, Site(10, threads=8), 8192, 4)
 
 
 if __name__ == "__main__":
