@@ -166,6 +166,7 @@ class Cluster:
 
 
 def write_model(folder, **changes):
+    folder.mkdir(parents=True, exist_ok=True)
     path = folder / "model.yaml"
     path.write_text(json.dumps(MODEL | changes))
     return path
