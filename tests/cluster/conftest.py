@@ -70,3 +70,11 @@ def long_story(tmp_path_factory, synth):
                  model_file=write_model(folder, optimizer="adagrad", embedding={"dim": 4}),
                  train_files=synth("clicks", 40000, files=3), train_batch_size=100, epoch_number=1,
                  shuffle_block=700, seed=5)
+
+
+@pytest.fixture(scope="session")
+def medium_story(tmp_path_factory, synth):
+    """Long enough to be disturbed in the middle: 1,000 steps."""
+    folder = tmp_path_factory.mktemp("medium")
+    return Story(folder, None, model_file=write_model(folder), shuffle_block=1000, seed=5,
+                 train_files=synth("clicks", 50000, files=3), train_batch_size=100, epoch_number=2)

@@ -8,7 +8,6 @@ import time
 
 import pytest
 
-import program
 from cluster import until, write_model
 from conftest import Story
 
@@ -16,7 +15,7 @@ FULL = bool(os.environ.get("CAPSTAN_FULL"))
 FAULTS = 200 if FULL else 20
 LEAST_FAULTS = FAULTS // 2  # a job may have no data left before all of them
 EXAMPLES = 100_000
-EPOCHS = 100 if FULL else 12
+EPOCHS = 50 if FULL else 5
 DEADLINE_S = 1800 if FULL else 120
 
 
