@@ -10,6 +10,7 @@ checkpoint and the counting of the examples too. Bytes are what servers received
 """
 import argparse
 import pathlib
+import re
 import statistics
 import tempfile
 
@@ -31,15 +32,17 @@ def local_rate(args, data):
                         "--enable_benchmark", f"--train_batch_size={BATCH}", "--threads=2"]))
 
 
-def tensorflow_rate(args, data, optimizer):
-    return rate_of(run([args.python, ROOT / "bench" / "tensorflow_parameter_servers.py",
+def tensorflow_rate(args, data, optimizer, cpu):
+    text = run([args.python, ROOT / "bench" / "tensorflow_parameter_servers.py",
                         f"--train_files={data}/train-*", f"--batch_size={BATCH}",
-                        f"--optimizer={optimizer}", f"--steps={args.tensorflow_steps}"]))
+                        f"--optimizer={optimizer}", f"--steps={args.tensorflow_steps}"])
+    cpu.append(float(re.search(r"cpu_us_per_example ([\d.]+)", text).group(1)))
+    return rate_of(text)
 
 
 def measure(args, data):
-    """Of each case its runs, of each program without a cluster or of TensorFlow its rates."""
-    runs = {name: [] for name in CASES}
+    """Of each case its runs; rates of local training and TensorFlow; TensorFlow's processor time with Adagrad."""
+    runs, cpu = {name: [] for name in CASES}, []
     rates = {"local, 2 threads": []}
     if args.python:
         rates |= {"TensorFlow, Adagrad": [], "TensorFlow, SGD": []}
@@ -49,9 +52,9 @@ def measure(args, data):
                                           batch, flags))
         rates["local, 2 threads"].append(local_rate(args, data))
         if args.python:
-            rates["TensorFlow, Adagrad"].append(tensorflow_rate(args, data, "adagrad"))
-            rates["TensorFlow, SGD"].append(tensorflow_rate(args, data, "sgd"))
-    return runs, rates
+            rates["TensorFlow, Adagrad"].append(tensorflow_rate(args, data, "adagrad", cpu))
+            rates["TensorFlow, SGD"].append(tensorflow_rate(args, data, "sgd", []))
+    return runs, rates, cpu
 
 
 def goal(text, value, limit, at_least):
@@ -60,7 +63,7 @@ def goal(text, value, limit, at_least):
     print(f"{text:52} {value:10.2f}   goal {bound} {limit:g}: {'met' if met else 'NOT MET'}")
 
 
-def report(runs, rates):
+def report(runs, rates, cpu):
     def median(name, field):
         return statistics.median(getattr(r, field)() for r in runs[name])
 
@@ -88,6 +91,11 @@ def report(runs, rates):
     for name in rates:
         if name.startswith("TensorFlow"):
             goal(f"capstan (Adagrad) / {name}", ours / statistics.median(rates[name]), 1.7, True)
+    if cpu:  # beside other work rates say little, this more
+        mine = statistics.median(r.cpu_us_per_example("worker") + r.cpu_us_per_example("server")
+                                 for r in runs["async, fp32"])
+        print(f"processor time per example, both with Adagrad: TensorFlow {statistics.median(cpu):.2f} us, "
+              f"capstan {mine:.2f} us: {statistics.median(cpu) / mine:.2f}")
 
 
 def main():

@@ -5,7 +5,7 @@ Starts servers and workers as processes on loopback and is their coordinator. Th
 server (with the wide weights in it), so that a step asks each server once; ids are made unique before the gather, so
 that only distinct rows and their gradients travel; every variable is updated by one kernel on the server that holds
 it, and Adagrad's accumulators stand beside their variables. Several steps are one call of the coordinator.
-Prints "examples_per_s N" of the measured part.
+Prints "cpu_us_per_example N" (of all processes) and "examples_per_s N" of the measured part.
 """
 import argparse
 import json
@@ -132,7 +132,17 @@ class WideAndDeep:
         return loss
 
 
-def coordinate(args, cluster):
+def cpu_seconds(tasks):
+    """Of this process and its tasks."""
+    ticks = 0
+    for pid in [os.getpid()] + [task.pid for task in tasks]:
+        with open(f"/proc/{pid}/stat") as stat:
+            fields = stat.read().rsplit(")", 1)[1].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def coordinate(args, cluster, tasks):
     os.environ["TF_CONFIG"] = json.dumps({"cluster": cluster, "task": {"type": "chief", "index": 0}})
     strategy = tf.distribute.ParameterServerStrategy(tf.distribute.cluster_resolver.TFConfigClusterResolver())
     coordinator = tf.distribute.coordinator.ClusterCoordinator(strategy)
@@ -155,12 +165,14 @@ def coordinate(args, cluster):
         return last.fetch()
 
     run(max(args.warmup_steps // args.steps_per_call, args.workers))
-    start = time.perf_counter()
+    start, cpu = time.perf_counter(), cpu_seconds(tasks)
     calls = args.steps // args.steps_per_call
     loss = run(calls)
-    seconds = time.perf_counter() - start
+    seconds, cpu = time.perf_counter() - start, cpu_seconds(tasks) - cpu
+    examples = calls * args.steps_per_call * args.batch_size
     print(f"optimizer {args.optimizer}, loss {float(loss):.4f}")
-    print(f"examples_per_s {calls * args.steps_per_call * args.batch_size / seconds:.0f}", flush=True)
+    print(f"cpu_us_per_example {1e6 * cpu / examples:.2f}")
+    print(f"examples_per_s {examples / seconds:.0f}", flush=True)
 
 
 def main():
@@ -195,7 +207,7 @@ def main():
                 tasks.append(subprocess.Popen([sys.executable, __file__, "--serve", "--train_files=",
                                                f"--threads={args.threads}"],
                                               env=os.environ | {"TF_CONFIG": config}, stderr=subprocess.DEVNULL))
-        coordinate(args, cluster)
+        coordinate(args, cluster, tasks)
     finally:
         for task in tasks:
             task.kill()
