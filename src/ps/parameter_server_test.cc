@@ -47,10 +47,11 @@ struct Answer {
     MutexLock lock(&state->mutex);
     return state->result.has_value();
   }
+  // Once.
   StatusOr<std::string> Wait() {
     MutexLock lock(&state->mutex);
     while (!state->result.has_value()) state->changed.Wait(&state->mutex);
-    return *state->result;
+    return std::move(*state->result);
   }
 
  private:

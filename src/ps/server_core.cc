@@ -235,11 +235,15 @@ bool ServerCore::Begin(const ControlRequest& request, Reply reply, Answers* answ
 
 // Everything that waits for this generation.
 void ServerCore::AnswerAll(const Status& status, Answers* answers) {
-  for (WaitingPull& pull : waiting_) answers->Add(std::move(pull.reply), status);
+  // To each its own status: whoever gets one may be another thread.
+  const auto answer = [&](Reply reply) {
+    answers->Add(std::move(reply), MakeStatus(status.code(), Message(status)));
+  };
+  for (WaitingPull& pull : waiting_) answer(std::move(pull.reply));
   waiting_.clear();
-  for (Reply& reply : begin_replies_) answers->Add(std::move(reply), status);
+  for (Reply& reply : begin_replies_) answer(std::move(reply));
   begin_replies_.clear();
-  for (Reply& reply : cut_book_.Clear()) answers->Add(std::move(reply), status);
+  for (Reply& reply : cut_book_.Clear()) answer(std::move(reply));
 }
 
 // Without the mutex.
