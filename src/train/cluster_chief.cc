@@ -27,9 +27,11 @@ constexpr milliseconds kTick{2};
 constexpr milliseconds kCallDeadline{5'000};
 constexpr milliseconds kBeginDeadline{600'000};  // a restore reads files
 constexpr milliseconds kHeartbeat{1'000};        // of servers
-constexpr milliseconds kBetweenNames{10'000};    // of workers that are missing
-constexpr milliseconds kLongestWait{500};        // a worker's request for work is held so long
-constexpr milliseconds kGoodbye{10'000};  // workers and servers get so long to hear of the end
+constexpr milliseconds kPatience{2'000};         // with a server whose connection breaks
+constexpr milliseconds kBetweenCalls{100};
+constexpr milliseconds kBetweenNames{10'000};  // of workers that are missing
+constexpr milliseconds kLongestWait{500};      // a worker's request for work is held so long
+constexpr milliseconds kGoodbye{10'000};       // workers and servers get so long to hear of the end
 constexpr size_t kBlocksAhead = 64;
 
 milliseconds Now(Clock* clock) {
@@ -406,6 +408,18 @@ StatusOr<bool> ClusterChief::RunGeneration() {
   }
 }
 
+bool ClusterChief::WasStartedAgain(size_t server) {
+  const HelloMessage hello = MakeHello(cluster_, fmt::format("ps {}", server), job_hash_);
+  const StatusOr<std::string> bytes = CallAndWait(transport_, cluster_.spec.ps[server],
+                                                  Method::kHello, hello.Encode(), kCallDeadline);
+  if (!bytes.ok()) {
+    std::this_thread::sleep_for(kBetweenCalls);
+    return !absl::IsUnavailable(bytes.status());
+  }
+  const StatusOr<HelloMessage> theirs = HelloMessage::Decode(*bytes);
+  return !theirs.ok() || theirs->incarnation != server_incarnations_[server];
+}
+
 bool ClusterChief::AwaitsWorkers() {
   const microseconds now = clock_->Monotonic();
   if (now - start_ >= cluster_.start_timeout) return false;
@@ -427,12 +441,19 @@ Status ClusterChief::CheckServers() {
     status.run = run_;
   }
   for (size_t i = 0; i < cluster_.spec.ps.size(); ++i) {
-    const StatusOr<std::string> answer = CallAndWait(
-        transport_, cluster_.spec.ps[i], Method::kControl, status.Encode(), kCallDeadline);
+    const auto start = clock_->Monotonic();
+    Status answer;
+    do {
+      answer = CallAndWait(transport_, cluster_.spec.ps[i], Method::kControl, status.Encode(),
+                           kCallDeadline)
+                   .status();
+      // A broken connection is no lost server, unless it was started again.
+    } while (absl::IsUnavailable(answer) && clock_->Monotonic() - start < kPatience &&
+             !hooks_.stop_requested() && !WasStartedAgain(i));
     if (!answer.ok()) {
       return MakeStatus(
           absl::StatusCode::kUnavailable,
-          fmt::format("ps {} ({}) is lost: {}", i, cluster_.spec.ps[i], Message(answer.status())));
+          fmt::format("ps {} ({}) is lost: {}", i, cluster_.spec.ps[i], Message(answer)));
     }
   }
   return OkStatus();

@@ -73,6 +73,8 @@ class ClusterChief : public RequestHandler {
   // True: the job is done or stopped; an error of a lost server: another generation is needed.
   StatusOr<bool> RunGeneration();
   Status CheckServers();
+  // False also when it cannot be told: it is not reached.
+  bool WasStartedAgain(size_t server);
   // Whether workers may be on their way that have never been here; every 10 s the log names them.
   bool AwaitsWorkers();
   void ScanBlocks(InputPosition from);

@@ -19,6 +19,7 @@ constexpr microseconds kPoll{100'000};
 constexpr milliseconds kTick{2};
 constexpr milliseconds kCallDeadline{5'000};
 constexpr milliseconds kGoodbye{10'000};
+constexpr milliseconds kFarewell{2'000};  // for a server whose connection breaks
 constexpr milliseconds kLongestPause{3'000};
 
 double Seconds(microseconds span) { return std::chrono::duration<double>(span).count(); }
@@ -287,9 +288,15 @@ void ClusterChief::SayGoodbye() {
     coordinator_->Tick(ToMilliseconds(clock_->Monotonic()));
   }
   for (size_t i = 0; i < cluster_.spec.ps.size(); ++i) {
-    const Status status =
-        CallAndWait(transport_, cluster_.spec.ps[i], Method::kControl, end.Encode(), kCallDeadline)
-            .status();
+    const microseconds first_call = clock_->Monotonic();
+    Status status;
+    for (;;) {
+      status = CallAndWait(transport_, cluster_.spec.ps[i], Method::kControl, end.Encode(),
+                           kCallDeadline)
+                   .status();
+      if (!absl::IsUnavailable(status) || clock_->Monotonic() - first_call >= kFarewell) break;
+      std::this_thread::sleep_for(kPoll);
+    }
     if (!status.ok()) {
       hooks_.log(fmt::format("ps {} ({}) did not hear of the end: {}", i, cluster_.spec.ps[i],
                              Message(status)));
