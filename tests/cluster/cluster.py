@@ -1,5 +1,5 @@
-"""A job of several processes on this machine: starts its tasks, disturbs them, and waits for them, always
-with a deadline. Whatever a test does, no task outlives it."""
+"""A job of several processes on this machine: starts its tasks, disturbs them, and waits for them,
+always with a deadline. Whatever a test does, no task outlives it."""
 
 import ctypes
 import json
@@ -28,19 +28,19 @@ MODEL = {"model": "wide_and_deep",
 
 
 def until(condition, what, seconds=DEADLINE_S):
-    """What `condition` gives as soon as it is true."""
+    """What `condition` gives as soon as it is true. `what` may be a function."""
     deadline = time.monotonic() + seconds
     while True:
         found = condition()
         if found:
             return found
         if time.monotonic() > deadline:
-            raise TimeoutError(f"not within {seconds} s: {what}")
+            raise TimeoutError(f"not within {seconds} s: {what() if callable(what) else what}")
         time.sleep(POLL_S)
 
 
 def free_ports(count):
-    """Below those that the kernel gives to callers, so that a task that is started again finds its own."""
+    """Below those that the kernel gives to callers: a task that is started again finds its own."""
     sockets = []
     while len(sockets) < count:
         one = socket.socket()
@@ -61,8 +61,8 @@ def die_with_parent():
 
 
 class Cluster:
-    """Tasks are ("ps", 0), ("worker", 1), ("evaluator", 0) or, by TF_CONFIG, ("chief", 0). `flags` are
-    those of training, which servers do not get; `common` those of every task."""
+    """Tasks are ("ps", 0), ("worker", 1), ("evaluator", 0) or, by TF_CONFIG, ("chief", 0). `flags`
+    are those of training, which servers do not get; `common` those of every task."""
 
     def __init__(self, folder, servers=2, workers=2, common=None, ps_hosts=None, worker_hosts=None,
                  **flags):
@@ -109,8 +109,7 @@ class Cluster:
 
     def exit_code(self, task, seconds=DEADLINE_S):
         """Waits for the end of a task."""
-        until(lambda: self.processes[task].poll() is not None, f"the end of {task}{self.logs()}",
-              seconds)
+        until(lambda: self.has_ended(task), lambda: f"the end of {task}\n{self.logs()}", seconds)
         return self.processes[task].returncode
 
     def wait(self, seconds=DEADLINE_S):
@@ -125,14 +124,15 @@ class Cluster:
         """A regular expression in the log of a task that may have to be waited for."""
         pattern = re.compile(text)
         until(lambda: pattern.search(self.log(task)) or self.has_ended(task),
-              f"'{text}' in the log of {task}\n{self.logs()}", seconds)
+              lambda: f"'{text}' in the log of {task}\n{self.logs()}", seconds)
         assert pattern.search(self.log(task)), f"no '{text}' in\n{self.logs()}"
 
     def has_ended(self, task):
         return self.processes[task].poll() is not None
 
     def wait_for_checkpoint(self, seconds=DEADLINE_S):
-        until((self.checkpoints / "checkpoint").exists, f"a checkpoint\n{self.logs()}", seconds)
+        until((self.checkpoints / "checkpoint").exists, lambda: f"a checkpoint\n{self.logs()}",
+              seconds)
 
     def signal(self, task, number):
         self.processes[task].send_signal(number)

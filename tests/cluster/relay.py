@@ -1,5 +1,5 @@
-"""Stands between tasks and makes their network worse: every piece of bytes comes late, now and then nothing
-comes for a while, and connections are closed in mid-sentence.
+"""Stands between tasks and makes their network worse: every piece of bytes comes late, now and then
+nothing comes for a while, and connections are closed in mid-sentence.
 
     relay.py SEED 10.77.1.2:2222=10.77.2.2:2222 …     listens on the left, calls the right
 
@@ -12,8 +12,8 @@ import sys
 
 PIECE_BYTES = 16384
 MOST_DELAY_S = 0.005
-STALL_CHANCE, STALL_S = 0.01, 0.5
-CONNECTION_LIVES_S = (0.5, 3)
+STALL_CHANCE, STALL_S = 0.005, 0.5
+CONNECTION_LIVES_S = (1, 5)
 
 
 class Relay:

@@ -1,5 +1,5 @@
-"""Tasks of every role are killed, stopped for a while and started again, by a die with a seed: the end is
-as if nothing had happened. CAPSTAN_FULL=1 makes it long."""
+"""Tasks of every role are killed, stopped for a while and started again, by a die with a seed: the
+end is as if nothing had happened. CAPSTAN_FULL=1 makes it long."""
 
 import os
 import random
@@ -28,7 +28,7 @@ def chaos_story(tmp_path_factory, synth):
 
 
 class Chaos:
-    """Hits a job until it is done; starts again whatever has ended in another way than it should."""
+    """Hits a job until it is done; starts again what has ended in another way than it should."""
 
     def __init__(self, job, seed):
         self.job = job

@@ -1,5 +1,5 @@
-"""Training over parameter servers and workers is training on one machine: the same bits in sync, each
-example once in async, the same files, and it ends by itself."""
+"""Training over parameter servers and workers is training on one machine: the same bits in sync,
+each example once in async, the same files, and it ends by itself."""
 
 import json
 import re

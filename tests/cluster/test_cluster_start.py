@@ -225,8 +225,8 @@ class Authority:
 def test_tls(story, cluster, tmp_path):
     """Each task with its certificate; without one, or with a stranger's, nobody is let in."""
     ours, strange = Authority(tmp_path / "ours"), Authority(tmp_path / "strange")
-    flags = {task: ours.flags("{}{}".format(*task)) for task in [SERVER, OTHER_SERVER, CHIEF, WORKER]}
     job = cluster(sync=True, **story.flags)
+    flags = {task: ours.flags("{}{}".format(*task)) for task in job.tasks}
     for task in [SERVER, OTHER_SERVER, CHIEF]:
         job.start(task, **flags[task])
     job.wait_for_log(SERVER, "serves 1/2")
@@ -271,7 +271,7 @@ def test_chief_is_gone_for_good(story, cluster):
     job = cluster(common={"peer_timeout": 1.5}, **story.flags | ENDLESS)
     port = clusters.free_ports(1)[0]
     job.start(SERVER, OTHER_SERVER, CHIEF).start(WORKER, metrics_port=port)
-    clusters.until(lambda: metric(port, "capstan_pushes_total") > 0, f"a push\n{job.logs()}")
+    clusters.until(lambda: metric(port, "capstan_pushes_total") > 0, job.logs)
     job.kill(CHIEF)
     check_refused(job, WORKER, f"the chief ({job.worker_hosts[0]}) is gone", exit_code=3)
     for task in [SERVER, OTHER_SERVER]:
@@ -294,14 +294,14 @@ def test_metrics_of_every_task(story, cluster):
     for task, port in ports.items():
         job.start(task, metrics_port=port)
     for port in ports.values():
-        clusters.until(lambda: is_up(port), f"port {port}\n{job.logs()}")
+        clusters.until(lambda: is_up(port), job.logs)
 
     for task in job.tasks:
         for name in ["capstan_pulls_total", "capstan_pushes_total", "capstan_sent_bytes_total",
                      "capstan_received_bytes_total"]:
-            clusters.until(lambda: metric(ports[task], name) > 0, f"{name} of {task}\n{job.logs()}")
+            clusters.until(lambda: metric(ports[task], name) > 0, job.logs)
     for name in ["capstan_applied_step", "capstan_rows", "capstan_parameter_bytes"]:
-        clusters.until(lambda: metric(ports[SERVER], name) > 0, f"{name}\n{job.logs()}")
+        clusters.until(lambda: metric(ports[SERVER], name) > 0, job.logs)
     with pytest.raises(urllib.error.HTTPError, match="404"):
         fetch(ports[SERVER], "/other")
 
