@@ -33,6 +33,12 @@ std::vector<DenseSpec> Dense() {
   return dense;
 }
 
+std::vector<float> FloatsIn(std::string_view bytes) {
+  std::vector<float> floats(bytes.size() / sizeof(float));
+  if (!floats.empty()) std::memcpy(floats.data(), bytes.data(), bytes.size());
+  return floats;
+}
+
 // What a reply brought, once it has come.
 struct Answer {
   Reply reply() {
@@ -98,11 +104,9 @@ class ParameterServerTest : public testing::Test {
     ASSIGN_OR_RETURN(const PullAnswer pull, PullAnswer::Decode(bytes));
     Weights weights{.applied_step = pull.applied_step, .waiting = pull.waiting};
     if (pull.rows.empty()) return weights;
-    std::vector<float> rows(pull.rows[0].size() / 4);
-    std::memcpy(rows.data(), pull.rows[0].data(), pull.rows[0].size());
+    const std::vector<float> rows = FloatsIn(pull.rows[0]);
     for (size_t i = 0; i < rows.size(); i += 2) weights.users.push_back(rows[i]);
-    weights.w.resize(pull.dense.size() / 4);
-    std::memcpy(weights.w.data(), pull.dense.data(), pull.dense.size());
+    weights.w = FloatsIn(pull.dense);
     return weights;
   }
   static PullRequest PullOf(uint64_t id, std::vector<uint64_t> users, int64_t after_step = -1) {
