@@ -132,8 +132,8 @@ def test_evaluator(story, cluster):
 
 
 def test_max_steps_in_async(story, cluster):
-    job = cluster(max_steps=20, **story.flags).start().wait()
-    assert 20 <= job.steps() < 60
+    job = cluster(max_steps=20, **story.flags | {"epoch_number": 1_000_000}).start().wait()
+    assert job.steps() >= 20
 
 
 def test_more_tasks_than_processors(story, cluster):

@@ -1,8 +1,10 @@
 """Each task on a host of its own, as far as the network goes: a namespace with one cable to a
-bridge, which stands in a namespace too. Cables are pulled, and a relay spoils what goes through it."""
+bridge, which stands in a namespace too. Cables are pulled, and a relay spoils what goes through
+it."""
 
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -34,6 +36,7 @@ class Hosts:
         self.relay = None
 
     def make(self):
+        self.remove_old_ones()
         ip("netns", "add", self.hub)
         ip("-n", self.hub, "link", "set", "lo", "up")
         ip("-n", self.hub, "link", "add", "bridge", "type", "bridge")
@@ -48,6 +51,13 @@ class Hosts:
             ip("-n", name, "addr", "add", f"10.77.2.{number}/16", "dev", "eth0")
             ip("-n", name, "link", "set", "eth0", "up")
             ip("-n", name, "link", "set", "lo", "up")
+
+    @staticmethod
+    def remove_old_ones():
+        """Of test runs that were killed."""
+        for name in re.findall(r"^capstan\d+\S+", ip("netns", "list").stdout, re.MULTILINE):
+            if not pathlib.Path("/proc", re.search(r"\d+", name)[0]).exists():
+                ip("netns", "del", name, check=False)
 
     def remove(self):
         if self.relay is not None:
