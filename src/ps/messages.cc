@@ -137,6 +137,7 @@ std::string ControlRequest::Encode() const {
   PutRun(run, &writer);
   writer.PutString(prefix);
   writer.PutI64(step);
+  writer.PutI64(finished_step);
   return writer.Take();
 }
 
@@ -151,6 +152,7 @@ StatusOr<ControlRequest> ControlRequest::Decode(std::string_view bytes) {
   request.run = GetRun(&reader);
   request.prefix = reader.GetString();
   request.step = reader.GetI64();
+  request.finished_step = reader.GetI64();
   RETURN_IF_ERROR(reader.Finish());
   return request;
 }

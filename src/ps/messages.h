@@ -158,6 +158,8 @@ struct ControlRequest {
   RunId run;
   std::string prefix;
   int64_t step = 0;
+  // kCut, kStatus, sync: all servers have all of the steps up to it: they are never computed again.
+  int64_t finished_step = 0;
 
   std::string Encode() const;
   static StatusOr<ControlRequest> Decode(std::string_view bytes);

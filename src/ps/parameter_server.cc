@@ -27,6 +27,7 @@ void ParameterServer::Pull(std::string request, Reply reply) {
     MutexLock lock(&mutex_);
     core_->CountBytesIn(request.size());
     core_->Pull(*std::move(pull), std::move(reply), &answers);
+    StartWriting();
   }
   answers.Send();
 }
@@ -70,7 +71,8 @@ void ParameterServer::Control(std::string request, Reply reply) {
         core_->End(*control, std::move(reply), &answers);
         break;
       case ControlKind::kStatus:
-        answers.Add(std::move(reply), core_->State().Encode());
+        core_->AnswerStatus(*control, std::move(reply), &answers);
+        StartWriting();
         break;
     }
   }
@@ -103,7 +105,8 @@ void ParameterServer::StartWriting() {
   for (ServerCore::Cut& taken : core_->TakeCuts()) {
     const auto cut = std::make_shared<ServerCore::Cut>(std::move(taken));
     jobs_.Add([this, cut](bool stopping) {
-      StatusOr<std::string> part = MakeStatus(absl::StatusCode::kUnavailable, "the server is going");
+      StatusOr<std::string> part =
+          MakeStatus(absl::StatusCode::kUnavailable, "the server is going");
       if (!stopping) {
         part = core_->storage().write(cut->prefix, cut->step, cut->marks, std::move(cut->snapshot));
       }

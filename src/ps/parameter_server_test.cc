@@ -223,6 +223,19 @@ TEST_F(ParameterServerTest, SyncAppliesAStepWhenAllSlicesAreThere) {
             "push of worker 1: slice 2, wanted one below 2");
 }
 
+// All of step 1 is here, but perhaps not at another server, whose pusher was lost: a slice of it is computed
+// again from the same weights.
+TEST_F(ParameterServerTest, SyncAppliesAStepWhenSomebodyGoesOn) {
+  Start(TrainMode::kSync);
+  ASSERT_TRUE(Read(Ask(PullOf(1, {3}, 0))).ok());
+  for (int slice = 0; slice < 2; ++slice) {
+    ASSERT_TRUE(Push(1, {.step = 1, .slice = slice}, 1).ok());
+  }
+  EXPECT_EQ(Read(Ask(PullOf(2, {3}, 0)))->applied_step, 0);
+  EXPECT_EQ(Push(2, {.step = 1, .slice = 0}, 1)->dropped, 1);
+  EXPECT_EQ(Read(Ask(PullOf(3, {3}, 1)))->applied_step, 1);
+}
+
 // A pull that comes again while it waits: both are told so, and the third waits.
 TEST_F(ParameterServerTest, TellsThatAPullStillWaits) {
   Start(TrainMode::kSync);
@@ -247,7 +260,8 @@ TEST_F(ParameterServerTest, SyncCutsAtExactlyItsStep) {
   Start(TrainMode::kSync);
   ASSERT_TRUE(Read(Ask(PullOf(1, {3}, 0))).ok());
   Answer cut, again;
-  const ControlRequest request{.kind = ControlKind::kCut, .run = kRun, .prefix = "c", .step = 1};
+  const ControlRequest request{
+      .kind = ControlKind::kCut, .run = kRun, .prefix = "c", .step = 1, .finished_step = 1};
   server_->Control(request.Encode(), cut.reply());
   server_->Control(request.Encode(), again.reply());
   EXPECT_FALSE(cut.here());
@@ -259,6 +273,7 @@ TEST_F(ParameterServerTest, SyncCutsAtExactlyItsStep) {
   for (int slice = 0; slice < 2; ++slice) {
     ASSERT_TRUE(Push(1, {.step = 2, .slice = slice}, 1).ok());
   }
+  ASSERT_TRUE(Control({.kind = ControlKind::kStatus, .run = kRun, .finished_step = 2}).ok());
   // Written already; of a step that is over.
   EXPECT_EQ(Control(request)->applied_step, 1);
   EXPECT_EQ(

@@ -75,6 +75,11 @@ void ServerCore::Pull(PullRequest request, Reply reply, Answers* answers) {
     pull_keys_.Add(request.worker, request.pull_id, std::move(request.keys));
     return answers->Add(std::move(reply), PullAnswer{.applied_step = applied_}.Encode());
   }
+  if (request.training) {
+    // Whoever goes on has heard from the chief that the step before is done.
+    status = TakeFinished(request.after_step, answers);
+    if (!status.ok()) return answers->Add(std::move(reply), status);
+  }
   if (request.after_step > applied_) return Wait(std::move(request), std::move(reply), answers);
   AnswerPull(request, std::move(reply), answers);
   if (request.training) {
@@ -164,8 +169,14 @@ StatusOr<PushAnswer> ServerCore::Push(const PushRequest& request,
   return answer;
 }
 
+Status ServerCore::TakeFinished(int64_t step, Answers* answers) {
+  if (!sync() || step <= finished_) return OkStatus();
+  finished_ = step;
+  return ApplyReadySteps(answers);
+}
+
 Status ServerCore::ApplyReadySteps(Answers* answers) {
-  for (;;) {
+  while (applied_ < finished_) {
     const std::vector<const StoredPart*> parts = book_.ReadyStep();
     if (parts.empty()) return OkStatus();
     double weight_sum = 0;
@@ -176,6 +187,7 @@ Status ServerCore::ApplyReadySteps(Answers* answers) {
     TakeDueCuts(answers);
     AnswerWaitingPulls(answers);
   }
+  return OkStatus();
 }
 
 Status ServerCore::Apply(std::span<const StoredPart* const> parts, double weight_sum,
@@ -273,7 +285,7 @@ void ServerCore::Serve(const RunId& run, const Status& status,
   if (status.ok()) {
     parameters_ = std::move(parameters);
     parameters_->SetStep(step);
-    applied_ = step;
+    applied_ = finished_ = step;
     book_.Begin(step, marks);
     begin_answer_ = State();
     begin_answer_.marks = book_.marks();
@@ -286,6 +298,14 @@ void ServerCore::Serve(const RunId& run, const Status& status,
     }
   }
   begin_replies_.clear();
+}
+
+void ServerCore::AnswerStatus(const ControlRequest& request, Reply reply, Answers* answers) {
+  if (request.run == run_ && parameters_ != nullptr) {
+    const Status status = TakeFinished(request.finished_step, answers);
+    if (!status.ok()) return answers->Add(std::move(reply), status);
+  }
+  answers->Add(std::move(reply), State().Encode());
 }
 
 void ServerCore::RequestCut(const ControlRequest& request, Reply reply, Answers* answers) {
@@ -303,6 +323,7 @@ void ServerCore::RequestCut(const ControlRequest& request, Reply reply, Answers*
   }
   cut_book_.Add(request.prefix, step, std::move(reply));
   TakeDueCuts(answers);
+  TakeFinished(request.finished_step, answers).IgnoreError();  // whoever comes next hears of it
 }
 
 void ServerCore::TakeDueCuts(Answers* answers) {

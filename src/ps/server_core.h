@@ -56,6 +56,7 @@ class ServerCore {
     std::shared_ptr<LocalParameters> parameters;  // outlives the snapshot
     std::unique_ptr<Snapshot> snapshot;
   };
+  void AnswerStatus(const ControlRequest& request, Reply reply, Answers* answers);
   void RequestCut(const ControlRequest& request, Reply reply, Answers* answers);
   void End(const ControlRequest& request, Reply reply, Answers* answers);
   // Cuts since the last call.
@@ -86,6 +87,7 @@ class ServerCore {
   void AnswerPull(const PullRequest& request, Reply reply, Answers* answers);
   void AnswerWaitingPulls(Answers* answers);
   Status ApplyReadySteps(Answers* answers);
+  Status TakeFinished(int64_t step, Answers* answers);
   Status Apply(std::span<const StoredPart* const> parts, double weight_sum, int64_t rates_step);
   void TakeDueCuts(Answers* answers);
 
@@ -105,6 +107,10 @@ class ServerCore {
   std::shared_ptr<LocalParameters> old_parameters_;
   Status broken_;  // a step was applied in part only
   int64_t applied_ = 0;
+  // Sync: all servers have all of the steps up to it. Until then a step is not applied, though all of it may be
+  // here: if a worker is lost between its pushes to two servers, its slices are computed again, from the
+  // weights that they were computed from the first time.
+  int64_t finished_ = 0;
   PullKeys pull_keys_;
   std::vector<WaitingPull> waiting_;
   std::vector<Reply> begin_replies_;

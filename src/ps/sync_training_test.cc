@@ -126,8 +126,11 @@ TEST(SyncTraining, SameBitsAsOneProcessForAnyServersAndWorkers) {
       Generation generation;
       generation.Set(run, 0, true);
       Workers(training, &cluster, workers, kSteps, &generation).Join();
-      const auto answers =
-          cluster.Control({.kind = ControlKind::kCut, .run = run, .prefix = "end", .step = kSteps});
+      const auto answers = cluster.Control({.kind = ControlKind::kCut,
+                                            .run = run,
+                                            .prefix = "end",
+                                            .step = kSteps,
+                                            .finished_step = kSteps});
       ASSERT_TRUE(answers.ok()) << answers.status();
       EXPECT_EQ(answers->at(0).part_prefix, "end.part0");
       EXPECT_TRUE(cluster.checkpoints().Contents("end") == wanted) << servers << " " << workers;
@@ -149,8 +152,13 @@ TEST(SyncTraining, GoesOnFromACutWithTheSameBits) {
   Generation first;
   first.Set(run, 0, true);
   Workers(training, &cluster, kWorkers, kCut, &first).Join();
-  ASSERT_TRUE(
-      cluster.Control({.kind = ControlKind::kCut, .run = run, .prefix = "cut", .step = kCut}).ok());
+  ASSERT_TRUE(cluster
+                  .Control({.kind = ControlKind::kCut,
+                            .run = run,
+                            .prefix = "cut",
+                            .step = kCut,
+                            .finished_step = kCut})
+                  .ok());
 
   Generation second;
   second.Set(run, kCut, false);
@@ -164,9 +172,13 @@ TEST(SyncTraining, GoesOnFromACutWithTheSameBits) {
   second.Set(run, kCut, true);
   // Workers that wait for the old generation hear from the servers that it is over.
   workers.Join();
-  ASSERT_TRUE(
-      cluster.Control({.kind = ControlKind::kCut, .run = run, .prefix = "end", .step = kSteps})
-          .ok());
+  ASSERT_TRUE(cluster
+                  .Control({.kind = ControlKind::kCut,
+                            .run = run,
+                            .prefix = "end",
+                            .step = kSteps,
+                            .finished_step = kSteps})
+                  .ok());
   EXPECT_TRUE(cluster.checkpoints().Contents("end") == wanted);
 
   TestCluster other(TrainMode::kSync, 3, LossyNetwork(4), training.tables(), training.dense());
@@ -175,8 +187,13 @@ TEST(SyncTraining, GoesOnFromACutWithTheSameBits) {
   Generation third;
   third.Set(run, kCut, true);
   Workers(training, &other, kWorkers, kSteps, &third).Join();
-  ASSERT_TRUE(
-      other.Control({.kind = ControlKind::kCut, .run = run, .prefix = "end", .step = kSteps}).ok());
+  ASSERT_TRUE(other
+                  .Control({.kind = ControlKind::kCut,
+                            .run = run,
+                            .prefix = "end",
+                            .step = kSteps,
+                            .finished_step = kSteps})
+                  .ok());
   EXPECT_TRUE(other.checkpoints().Contents("end") == wanted);
 }
 

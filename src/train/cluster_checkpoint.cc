@@ -53,7 +53,7 @@ ClusterCheckpoint::ClusterCheckpoint(FileSystem* fs, Transport* transport, Check
       options_(options),
       graph_path_(std::move(graph_path)) {}
 
-void ClusterCheckpoint::Start(const RunId& run, int64_t step) {
+void ClusterCheckpoint::Start(const RunId& run, int64_t step, int64_t finished_step) {
   step_ = step;
   pending_ = std::make_shared<Pending>();
   pending_->wanted = options_.spec.ps.size();
@@ -66,6 +66,7 @@ void ClusterCheckpoint::Start(const RunId& run, int64_t step) {
   request.run = run;
   request.prefix = folder_->PrefixOf(step);
   request.step = step;
+  request.finished_step = finished_step;
   for (size_t i = 0; i < options_.spec.ps.size(); ++i) {
     transport_->Call(
         options_.spec.ps[i], Method::kControl, request.Encode(), kCutDeadline,

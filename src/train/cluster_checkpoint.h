@@ -36,7 +36,8 @@ class ClusterCheckpoint {
                     const Model* model, const ClusterOptions& options, std::string graph_path);
 
   // Asks all servers for their parts as of after `step` (sync) or as they are (async). One at a time.
-  void Start(const RunId& run, int64_t step);
+  // `finished_step`: sync: steps up to it are done.
+  void Start(const RunId& run, int64_t step, int64_t finished_step);
   bool busy() const { return pending_ != nullptr; }
   int64_t step() const { return step_; }
   // Async: every server has made its cut: pushes may go on.

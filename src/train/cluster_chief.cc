@@ -436,6 +436,7 @@ bool ClusterChief::AwaitsWorkers() {
 Status ClusterChief::CheckServers() {
   ControlRequest status;
   status.kind = ControlKind::kStatus;
+  status.finished_step = coordinator_->finished_step();
   {
     MutexLock lock(&mutex_);
     status.run = run_;

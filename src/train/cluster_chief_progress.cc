@@ -137,7 +137,7 @@ Status ClusterChief::StartCheckpoint(int64_t step) {
     }
   }
   coordinator_->Keep(step);
-  checkpoint_->Start(run, step);
+  checkpoint_->Start(run, step, coordinator_->finished_step());
   return OkStatus();
 }
 
@@ -212,6 +212,7 @@ Status ClusterChief::WaitForCheckpoint() {
 }
 
 Status ClusterChief::FinishJob() {
+  RETURN_IF_ERROR(CheckServers());  // nobody goes on behind the last step: this has it applied
   RETURN_IF_ERROR(ReportIfDue(true));
   const int64_t step =
       cluster_.mode == TrainMode::kSync ? coordinator_->finished_step() : global_step_;
