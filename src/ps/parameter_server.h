@@ -2,8 +2,9 @@
 // LocalParameters: answers may come later (a pull that waits for a step), on the thread of the
 // request that made them possible.
 //
-// Sync: a step is applied when all its slices are there, slice by slice in order: the same
-// additions as Trainer makes in one process, hence the same bits. Async: a push is applied at once.
+// Sync: a step is applied when all its slices are there and somebody goes on behind it, slice by
+// slice in order: the same additions as Trainer makes in one process, hence the same bits. Async: a
+// push is applied at once.
 #pragma once
 
 #include <cstdint>
