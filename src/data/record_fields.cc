@@ -40,6 +40,25 @@ void AppendJoined(const std::vector<Value>& values, std::string* text) {
 
 }  // namespace
 
+ExampleFields::ExampleFields(const RowPlan& plan, const TextLayout& layout)
+    : columns_(plan.columns), parser_(plan.columns), views_(plan.columns.size()) {
+  for (const RowPlan::Float& feature : plan.floats) feature_columns_.push_back(feature.column);
+  for (const RowPlan::Category& feature : plan.categories) {
+    if (feature.column >= 0) feature_columns_.push_back(feature.column);
+  }
+}
+
+Status ExampleFields::CheckForeign(std::string_view record) const {
+  if (feature_columns_.empty()) return OkStatus();
+  ASSIGN_OR_RETURN(const std::vector<NamedFeature> features, ListFeatures(record));
+  for (const NamedFeature& feature : features) {
+    if (std::find(columns_.begin(), columns_.end(), feature.name) != columns_.end()) continue;
+    return Error("has none of the model's features ('{}' …), but '{}'",
+                 Shown(columns_[feature_columns_[0]]), Shown(feature.name));
+  }
+  return OkStatus();
+}
+
 Status ExampleFields::Check(int c, FeatureView::Kind wanted) const {
   const FeatureView::Kind kind = views_[c].kind;
   if (kind == wanted || kind == FeatureView::Kind::kMissing) return OkStatus();

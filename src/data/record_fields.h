@@ -28,10 +28,17 @@ namespace capstan {
 
 class ExampleFields {
  public:
-  ExampleFields(const RowPlan& plan, const TextLayout& layout)
-      : parser_(plan.columns), views_(plan.columns.size()) {}
+  ExampleFields(const RowPlan& plan, const TextLayout& layout);
 
-  Status Split(std::string_view record) { return parser_.Parse(record, views_); }
+  // Features may be missing; but a record that has none of the plan's, and others, is of another
+  // data set: an error.
+  Status Split(std::string_view record) {
+    RETURN_IF_ERROR(parser_.Parse(record, views_));
+    for (const int c : feature_columns_) {
+      if (!Missing(c)) return OkStatus();
+    }
+    return CheckForeign(record);
+  }
   bool Missing(int c) const { return views_[c].kind == FeatureView::Kind::kMissing; }
   bool OneFloat(int c, float* x) const { return ReadOneFloat(views_[c], x); }
   bool OneInt(int c, int64_t* x) const { return ReadOneInt(views_[c], x); }
@@ -46,7 +53,10 @@ class ExampleFields {
 
  private:
   Status Check(int c, FeatureView::Kind wanted) const;
+  Status CheckForeign(std::string_view record) const;
 
+  const std::vector<std::string>& columns_;
+  std::vector<int> feature_columns_;  // those of `columns_` that are features of the plan
   ExampleParser parser_;
   std::vector<FeatureView> views_;
 };

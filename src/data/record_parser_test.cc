@@ -224,6 +224,16 @@ TEST(RecordParserTest, WrongValuesAreNamed) {
             "int64[1]");
 }
 
+TEST(RecordParserTest, ARecordOfAnotherDataSetIsNamed) {
+  InputSpec spec = Spec({Vector("v", 1)});
+  spec.wants_label = false;
+  const std::string dense = Record().Float("v", {1}).File();
+  EXPECT_EQ(ErrorOf(spec, dense + Record().Int("ids", {1}).File()),
+            fmt::format("read f at offset {}: has none of the model's features ('v' …), but 'ids'",
+                        dense.size()));
+  EXPECT_TRUE(ReadBatch(spec, dense + Record().File()).ok());  // all of it is missing
+}
+
 TEST(RecordParserTest, SpecsThatCannotBeAreRefused) {
   const std::string file = Record().Int("a", {1}).File();
   const auto error = [&](std::vector<FeatureSpec> features) {
