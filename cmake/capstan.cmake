@@ -26,13 +26,18 @@ function(capstan_room name)
   target_link_libraries(capstan_${name} PUBLIC ${ROOM_DEPS})
 endfunction()
 
-# capstan_room_test(NAME FILES a_test.cc …): program NAME_test, run by ctest as one test.
+# capstan_room_test(NAME [PART part] FILES a_test.cc …): program NAME_test, or NAME_part_test for
+# tests that are run apart; ctest runs it as one test.
 function(capstan_room_test name)
   if(NOT CAPSTAN_TESTS)
     return()
   endif()
-  cmake_parse_arguments(TEST "" "" "FILES;DEPS" ${ARGN})
-  add_executable(${name}_test ${TEST_FILES})
-  target_link_libraries(${name}_test PRIVATE capstan_${name} ${TEST_DEPS} GTest::gtest_main)
-  add_test(NAME ${name}_test COMMAND ${name}_test)
+  cmake_parse_arguments(TEST "" "PART" "FILES;DEPS" ${ARGN})
+  set(program ${name}_test)
+  if(TEST_PART)
+    set(program ${name}_${TEST_PART}_test)
+  endif()
+  add_executable(${program} ${TEST_FILES})
+  target_link_libraries(${program} PRIVATE capstan_${name} ${TEST_DEPS} GTest::gtest_main)
+  add_test(NAME ${program} COMMAND ${program})
 endfunction()

@@ -45,13 +45,14 @@ release_build() {
 }
 unit_tests() { quietly ctest --test-dir build --output-on-failure -j2; }
 asan_tests() {  # the rooms that parse, and those whose kernels index memory
-  local rooms=(base_test tensor_test formats_test net_test data_test params_test model_test)
+  local rooms=(base_test tensor_test formats_test net_test data_test params_test model_test ps_test ps_grpc_test
+    train_test)
   quietly cmake --preset asan -DCAPSTAN_TESTS=ON
   quietly ninja -C build-asan "${rooms[@]}"
   quietly ctest --test-dir build-asan --output-on-failure -R "$(IFS='|'; echo "^(${rooms[*]})$")"
 }
-tsan_tests() {  # the rooms with threads; OpenMP is not instrumented, so rooms above tensor stay out
-  local rooms=(base_test net_test data_test params_test)
+tsan_tests() {  # the rooms with threads; OpenMP and gRPC are not instrumented, what uses them stays out
+  local rooms=(base_test net_test data_test params_test ps_test)
   quietly cmake --preset tsan -DCAPSTAN_TESTS=ON
   quietly ninja -C build-tsan "${rooms[@]}"
   quietly ctest --test-dir build-tsan --output-on-failure -R "$(IFS='|'; echo "^(${rooms[*]})$")"
@@ -74,10 +75,8 @@ benchmarks() {
 }
 # pytest's last line is the closing line of the whole run.
 stories() {
-  # The stories of clusters take minutes of killing and restarting tasks: the long form only.
-  local left_out=(--ignore=tests/cluster)
-  if $full; then left_out=(); fi
-  CAPSTAN_BUILD="$PWD/build" "$(scripts/venv_path.sh)/bin/python" -m pytest -q -rs -p no:cacheprovider tests "${left_out[@]}" \
+  if $full; then export CAPSTAN_FULL=1; fi
+  CAPSTAN_BUILD="$PWD/build" "$(scripts/venv_path.sh)/bin/python" -m pytest -q -rs -p no:cacheprovider tests \
     > build/stories.log 2>&1 || { cat build/stories.log; return 1; }
   local skipped
   skipped="$(grep -E '^SKIPPED' build/stories.log || true)"

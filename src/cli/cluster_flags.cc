@@ -23,6 +23,10 @@ StatusOr<LinkSecurity> Security(FileSystem& fs, const ClusterFlags& v,
   const TlsFiles files{.cert = v.tls_cert, .key = v.tls_key, .ca = v.tls_ca};
   if (!files.empty()) {
     ASSIGN_OR_RETURN(security.tls, LoadTls(fs, files));
+    security.server_name = v.tls_server_name;
+  } else if (!v.tls_server_name.empty()) {
+    return Error("flag --tls_server_name={} wants --tls_cert, --tls_key and --tls_ca",
+                 v.tls_server_name);
   }
   if (!v.auth_token_file.empty()) {
     ASSIGN_OR_RETURN(const AuthTokenFile file, ReadAuthToken(fs, v.auth_token_file));
@@ -55,6 +59,8 @@ void DeclareClusterFlags(FlagSet* f, ClusterFlags* v) {
   f->Add("tls_cert", &v->tls_cert, "PEM certificate of this task: mutual TLS");
   f->Add("tls_key", &v->tls_key, "its key");
   f->Add("tls_ca", &v->tls_ca, "authority of the other tasks' certificates");
+  f->Add("tls_server_name", &v->tls_server_name,
+         "name that the other tasks' certificates carry; empty: the address that is called");
   f->Add("insecure", &v->insecure, "neither token nor TLS, beyond loopback");
   f->Add("metrics_port", &v->metrics_port, "port of /metrics and /healthz; 0: off");
 }

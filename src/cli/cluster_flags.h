@@ -18,7 +18,7 @@ struct ClusterFlags {
   int64_t max_staleness = -1;
   std::string wire_format = "fp32";
   double start_timeout_s = 300, peer_timeout_s = 60, worker_timeout_s = 10;
-  std::string auth_token_file, tls_cert, tls_key, tls_ca;
+  std::string auth_token_file, tls_cert, tls_key, tls_ca, tls_server_name;
   bool insecure = false;
   int metrics_port = 0;
 };

@@ -213,24 +213,28 @@ TEST_F(HttpServerTest, AllInterfaces) {
 }
 
 TEST(StatusRoutesTest, MetricsAndHealth) {
-  MetricsRegistry metrics;
-  Gauge rows = metrics.AddGauge("rows", "Rows.");
-  double count = 0;
-  Status health;
-  auto server = HttpServer::Start({.host = "127.0.0.1"},
-                                  {{"/metrics", MetricsRoute(&metrics, [&] { rows.Set(++count); })},
-                                   {"/healthz", HealthRoute([&] { return health; })}});
+  int asked = 0;
+  StatusOr<std::string> health = std::string("ok");
+  auto server =
+      HttpServer::Start({.host = "127.0.0.1"}, {{"/metrics", MetricsRoute([&](MetricsPage* page) {
+                                                   page->Gauge("rows", "Rows.", ++asked);
+                                                 })},
+                                                {"/healthz", HealthRoute([&] { return health; })}});
   ASSERT_TRUE(server.ok()) << server.status();
   const int port = (*server)->port();
   EXPECT_TRUE(Contains(Get(port, "/metrics"), "rows 1\n"));
   const std::string text = Get(port, "/metrics");
   EXPECT_TRUE(Contains(text, "rows 2\n")) << text;
   EXPECT_TRUE(Contains(text, "text/plain; version=0.0.4")) << text;
-  EXPECT_TRUE(Get(port, "/healthz").ends_with("ok\n"));
-  health = Error("waits for ps 1");
+  EXPECT_TRUE(Get(port, "/healthz").ends_with("\nok\n"));
+  health = "waits for ps 1";
+  const std::string waiting = Get(port, "/healthz");
+  EXPECT_TRUE(Contains(waiting, "HTTP/1.1 200 ")) << waiting;
+  EXPECT_TRUE(waiting.ends_with("waits for ps 1\n")) << waiting;
+  health = Error("the disk is gone");
   const std::string ill = Get(port, "/healthz");
   EXPECT_TRUE(Contains(ill, "HTTP/1.1 503 ")) << ill;
-  EXPECT_TRUE(ill.ends_with("waits for ps 1\n")) << ill;
+  EXPECT_TRUE(ill.ends_with("the disk is gone\n")) << ill;
 }
 
 }  // namespace

@@ -4,19 +4,20 @@
 
 namespace capstan {
 
-HttpServer::Handler MetricsRoute(const MetricsRegistry* metrics, std::function<void()> refresh) {
-  return [metrics, refresh = std::move(refresh)] {
-    if (refresh) refresh();
+HttpServer::Handler MetricsRoute(std::function<void(MetricsPage*)> fill) {
+  return [fill = std::move(fill)] {
+    MetricsPage page;
+    fill(&page);
     return HttpResponse{.content_type = "text/plain; version=0.0.4; charset=utf-8",
-                        .body = metrics->Text()};
+                        .body = page.Text()};
   };
 }
 
-HttpServer::Handler HealthRoute(std::function<Status()> check) {
+HttpServer::Handler HealthRoute(std::function<StatusOr<std::string>()> check) {
   return [check = std::move(check)] {
-    const Status status = check();
-    if (status.ok()) return HttpResponse{.body = "ok\n"};
-    return HttpResponse{.status = 503, .body = Message(status) + "\n"};
+    const StatusOr<std::string> text = check();
+    if (text.ok()) return HttpResponse{.body = *text + "\n"};
+    return HttpResponse{.status = 503, .body = Message(text.status()) + "\n"};
   };
 }
 

@@ -2,19 +2,18 @@
 #pragma once
 
 #include <functional>
+#include <string>
 
 #include "base/status.h"
 #include "net/http_server.h"
-#include "net/metrics.h"
+#include "net/metrics_page.h"
 
 namespace capstan {
 
-// For "/metrics". `refresh` is called before each answer, on the server's thread: it sets the
-// gauges that are not kept up to date all the time. `metrics` must outlive the server.
-HttpServer::Handler MetricsRoute(const MetricsRegistry* metrics,
-                                 std::function<void()> refresh = nullptr);
+// For "/metrics". `fill` is called for each answer, on the server's thread.
+HttpServer::Handler MetricsRoute(std::function<void(MetricsPage*)> fill);
 
-// For "/healthz": 200 "ok", or 503 with the message of `check`.
-HttpServer::Handler HealthRoute(std::function<Status()> check);
+// For "/healthz": 200 with the text of `check` (what the task does), or 503 with its message.
+HttpServer::Handler HealthRoute(std::function<StatusOr<std::string>()> check);
 
 }  // namespace capstan

@@ -502,4 +502,14 @@ Coordinator::Progress Coordinator::TakeProgress(milliseconds now) {
   return taken;
 }
 
+std::vector<Coordinator::WorkerState> Coordinator::workers() const {
+  MutexLock lock(&mutex_);
+  return rep_->workers;
+}
+
+LeaseBoard::Counts Coordinator::CountLeases(milliseconds now) const {
+  MutexLock lock(&mutex_);
+  return rep_->board.Count(now, rep_->options.report_late_after);
+}
+
 }  // namespace capstan

@@ -101,6 +101,9 @@ class Coordinator {
     std::vector<std::string> late;
   };
   Progress TakeProgress(std::chrono::milliseconds now) EXCLUDES(mutex_);
+  // For whoever watches.
+  std::vector<WorkerState> workers() const EXCLUDES(mutex_);
+  LeaseBoard::Counts CountLeases(std::chrono::milliseconds now) const EXCLUDES(mutex_);
 
  private:
   struct Rep;

@@ -46,6 +46,7 @@ BlockLease BehindBatch(BlockLease lease, int64_t index, int batch_size) {
 LeaseBoard::LeaseBoard(const LeaseBoardOptions& options) : options_(options) {}
 
 void LeaseBoard::StartSync(int64_t next_step) {
+  done_ = 0;
   finished_step_ = next_step - 1;
   last_step_ = -1;
   steps_.clear();
@@ -57,6 +58,7 @@ void LeaseBoard::SetLastStep(int64_t last_step) {
 }
 
 void LeaseBoard::StartAsync(const std::vector<BlockLease>& open) {
+  done_ = 0;
   DropBlocks();
   workers_.clear();
   next_id_ = 0;
@@ -125,6 +127,7 @@ bool LeaseBoard::SliceDone(int64_t step, int32_t slice) {
   Slice& done = found->second[slice];
   if (done.done) return false;
   done.done = true;
+  ++done_;
   done.owners.clear();
   const auto is_done = [](const Slice& s) { return s.done; };
   while (!steps_.empty() && steps_.begin()->first == finished_step_ + 1 &&
@@ -195,6 +198,7 @@ bool LeaseBoard::BlockDone(uint64_t lease) {
   Release(found->second);
   free_.erase(lease);
   blocks_.erase(found);
+  ++done_;
   return true;
 }
 
@@ -266,6 +270,25 @@ std::vector<std::string> LeaseBoard::LateLeases(milliseconds now, milliseconds o
                                 Seconds(now - block.since)));
   }
   return texts;
+}
+
+LeaseBoard::Counts LeaseBoard::Count(milliseconds now, milliseconds older_than) const {
+  Counts counts{.done = done_};
+  const auto add = [&](bool is_free, milliseconds since) {
+    ++(is_free ? counts.free : counts.granted);
+    if (!is_free && now - since >= older_than) ++counts.late;
+  };
+  for (const auto& [id, block] : blocks_) add(block.owner < 0, block.since);
+  for (const auto& [step, slices] : steps_) {
+    for (const Slice& slice : slices) {
+      if (!slice.done) add(slice.owners.empty(), slice.given);
+    }
+  }
+  // Nobody has asked for the next step yet.
+  const bool is_untouched =
+      options_.mode == TrainMode::kSync && !all_done() && !steps_.contains(finished_step_ + 1);
+  if (is_untouched) counts.free += options_.slices;
+  return counts;
 }
 
 }  // namespace capstan

@@ -103,6 +103,12 @@ class LeaseBoard {
   // "epoch 0, block 7: batch 12 of worker 1 since 31 s".
   std::vector<std::string> LateLeases(std::chrono::milliseconds now,
                                       std::chrono::milliseconds older_than) const;
+  // How many leases there are: of blocks, or of slices of steps that are not finished; `late` are
+  // those of `granted` without progress for `older_than`; `done` since the start.
+  struct Counts {
+    int64_t free = 0, granted = 0, late = 0, done = 0;
+  };
+  Counts Count(std::chrono::milliseconds now, std::chrono::milliseconds older_than) const;
 
  private:
   struct Slice {
@@ -133,6 +139,7 @@ class LeaseBoard {
   const LeaseBoardOptions options_;
 
   int64_t finished_step_ = 0, last_step_ = -1;
+  int64_t done_ = 0;                             // leases
   std::map<int64_t, std::vector<Slice>> steps_;  // unfinished ones that were touched
 
   std::map<uint64_t, Block> blocks_;  // open ones

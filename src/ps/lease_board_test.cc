@@ -362,5 +362,42 @@ TEST(LeaseBoardTest, SaysWhichBatchIsLate) {
                                       "epoch 1, block 8: batch 5 of worker 1 since 31 s"}));
 }
 
+TEST(LeaseBoardTest, CountsSlices) {
+  LeaseBoard board(Sync());
+  board.StartSync(7);
+  const auto expect = [&board](LeaseBoard::Counts wanted) {
+    const auto counts = board.Count(kStart + milliseconds(900), milliseconds(500));
+    EXPECT_EQ(counts.free, wanted.free);
+    EXPECT_EQ(counts.granted, wanted.granted);
+    EXPECT_EQ(counts.late, wanted.late);
+    EXPECT_EQ(counts.done, wanted.done);
+  };
+  expect({.free = 4});
+  board.Take(0, 1, kStart);
+  board.Take(1, 2, kStart + milliseconds(800));
+  expect({.free = 1, .granted = 3, .late = 1});
+  board.SliceDone(7, 0);
+  board.SliceDone(7, 0);
+  expect({.free = 1, .granted = 2, .done = 1});
+  for (int i = 1; i < 4; ++i) board.SliceDone(7, i);
+  expect({.free = 4, .done = 4});
+  board.SetLastStep(7);
+  expect({.done = 4});
+}
+
+TEST(LeaseBoardTest, CountsBlocks) {
+  LeaseBoard board(Async());
+  board.StartAsync({Block(0, 1, 20), Block(0, 2, 20), Block(0, 3, 20)});
+  board.Take(0, 1, kStart);
+  board.Take(1, 1, kStart);
+  board.BatchDone(1, Block(0, 2, 0).id, 0, kStart + milliseconds(800));
+  board.BlockDone(Block(0, 3, 0).id);
+  const auto counts = board.Count(kStart + milliseconds(900), milliseconds(500));
+  EXPECT_EQ(counts.free, 0);
+  EXPECT_EQ(counts.granted, 2);
+  EXPECT_EQ(counts.late, 1);
+  EXPECT_EQ(counts.done, 1);
+}
+
 }  // namespace
 }  // namespace capstan

@@ -20,19 +20,21 @@ ParameterServer::~ParameterServer() {
 }
 
 void ParameterServer::Pull(std::string request, Reply reply) {
+  const std::chrono::microseconds arrival = core_->now();
   StatusOr<PullRequest> pull = PullRequest::Decode(request, core_->options().tables.size());
   if (!pull.ok()) return reply(pull.status());
   Answers answers;
   {
     MutexLock lock(&mutex_);
     core_->CountBytesIn(request.size());
-    core_->Pull(*std::move(pull), std::move(reply), &answers);
+    core_->Pull(*std::move(pull), arrival, std::move(reply), &answers);
     StartWriting();
   }
   answers.Send();
 }
 
 void ParameterServer::Push(std::string request, Reply reply) {
+  const std::chrono::microseconds arrival = core_->now();
   const auto message = std::make_shared<const std::string>(std::move(request));
   const StatusOr<PushRequest> push = PushRequest::Decode(*message, core_->options().tables.size());
   if (!push.ok()) return reply(push.status());
@@ -46,6 +48,7 @@ void ParameterServer::Push(std::string request, Reply reply) {
     } else {
       answers.Add(std::move(reply), answer.status());
     }
+    core_->CountPushTime(arrival);
     StartWriting();
   }
   answers.Send();
@@ -107,6 +110,7 @@ void ParameterServer::StartWriting() {
     jobs_.Add([this, cut](bool stopping) {
       StatusOr<std::string> part =
           MakeStatus(absl::StatusCode::kUnavailable, "the server is going");
+      const std::chrono::microseconds start = core_->now();
       if (!stopping) {
         part = core_->storage().write(cut->prefix, cut->step, cut->marks, std::move(cut->snapshot));
       }
@@ -114,6 +118,7 @@ void ParameterServer::StartWriting() {
       Answers answers;
       {
         MutexLock lock(&mutex_);
+        if (part.ok()) core_->CountWriting(core_->now() - start);
         core_->CutWritten(*cut, part, &answers);
       }
       answers.Send();

@@ -13,6 +13,8 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
+#include "base/latency_histogram.h"
 #include "base/mutex.h"
 #include "base/status.h"
 #include "params/local_parameters.h"
@@ -38,6 +40,8 @@ struct ParameterServerOptions {
   std::function<float(int64_t step)> rate_factor = [](int64_t) { return 1.0f; };
   // Memory for rows that change while a cut is being written.
   int64_t snapshot_buffer_bytes = int64_t{256} << 20;
+  Clock* clock =
+      nullptr;  // of the times in the statistics; outlives the server; null: the machine's
 };
 
 // Thread-safe; requests are worked off one after another (the pool inside LocalParameters is
@@ -84,6 +88,7 @@ class ParameterServer {
   RunId run() const EXCLUDES(mutex_);
 
   struct TableStatistics {
+    std::string name;
     int64_t rows = 0, memory_bytes = 0;
   };
   struct Statistics {
@@ -91,6 +96,10 @@ class ParameterServer {
     int64_t waiting_pulls = 0;
     int64_t bytes_in = 0, bytes_out = 0, rows = 0, memory_bytes = 0;
     std::vector<TableStatistics> tables;
+    // From arrival to answer, but without the time that a pull waits for its step.
+    LatencyHistogram pull_times, push_times;
+    int64_t cuts = 0, parts_written = 0;        // of checkpoints
+    double cut_seconds = 0, write_seconds = 0;  // nothing is served during a cut
   };
   Statistics statistics() const EXCLUDES(mutex_);
 

@@ -78,7 +78,8 @@ class ParameterServerTest : public testing::Test {
                                                                        .mode = mode,
                                                                        .slices = 2,
                                                                        .tables = Tables(),
-                                                                       .dense = Dense()},
+                                                                       .dense = Dense(),
+                                                                       .clock = &clock_},
                                                 &pool_, checkpoints_.StorageOf(0, 1));
     ASSERT_TRUE(Control({.kind = ControlKind::kBegin, .run = kRun, .prefix = prefix}).ok());
   }
@@ -132,6 +133,7 @@ class ParameterServerTest : public testing::Test {
     return PushAnswer::Decode(answered);
   }
 
+  ManualClock clock_;
   WorkerPool pool_{1};
   MemoryCheckpoints checkpoints_{Tables(), Dense()};
   std::unique_ptr<ParameterServer> server_;
@@ -256,6 +258,24 @@ TEST_F(ParameterServerTest, TellsThatAPullStillWaits) {
   EXPECT_TRUE(absl::IsUnavailable(last.Wait().status()));
 }
 
+// What a server is measured by: not the time in which the step that is waited for is computed.
+TEST_F(ParameterServerTest, TimesOfPullsAreThoseOfItsOwnWork) {
+  Start(TrainMode::kSync);
+  ASSERT_TRUE(Read(Ask(PullOf(1, {3}, 0))).ok());
+  Answer next = Ask(PullOf(2, {3}, 1));
+  clock_.Advance(std::chrono::seconds(5));
+  for (int slice = 0; slice < 2; ++slice) {
+    ASSERT_TRUE(Push(1, {.step = 1, .slice = slice}, 1).ok());
+  }
+  ASSERT_TRUE(Read(next).ok());
+  const ParameterServer::Statistics statistics = server_->statistics();
+  EXPECT_EQ(statistics.pull_times.count(), 2);
+  EXPECT_EQ(statistics.pull_times.sum_seconds, 0);
+  EXPECT_EQ(statistics.push_times.count(), 2);
+  EXPECT_EQ(statistics.tables[1].name, "day");
+  EXPECT_EQ(statistics.tables[1].rows, 10);
+}
+
 TEST_F(ParameterServerTest, SyncCutsAtExactlyItsStep) {
   Start(TrainMode::kSync);
   ASSERT_TRUE(Read(Ask(PullOf(1, {3}, 0))).ok());
@@ -281,6 +301,8 @@ TEST_F(ParameterServerTest, SyncCutsAtExactlyItsStep) {
       "cut d: of step 1, but ps 0 has applied step 2");
   EXPECT_EQ(checkpoints_.Contents("c").dense.at("w")[0], 1.0f);
   EXPECT_EQ(checkpoints_.Contents("c").step, 1);
+  EXPECT_EQ(server_->statistics().cuts, 1);
+  EXPECT_EQ(server_->statistics().parts_written, 1);
 }
 
 TEST_F(ParameterServerTest, RefusesWhatDoesNotFitTheKeys) {

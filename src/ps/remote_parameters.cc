@@ -96,6 +96,7 @@ struct RemoteParameters::Rep {
   const std::vector<DenseSpec> dense_variables;
   const RemoteParametersOptions options;
   SystemClock system_clock;
+  Clock* const clock;
   ServerCalls calls;
   const Sharding sharding;
   std::vector<PulledRowFormat> formats;
@@ -116,15 +117,16 @@ struct RemoteParameters::Rep {
 
 RemoteParameters::Rep::Rep(std::vector<TableSpec> tables_in, std::vector<DenseSpec> dense_in,
                            const RemoteParametersOptions& options_in, Transport* transport,
-                           Clock* clock)
+                           Clock* given_clock)
     : tables(std::move(tables_in)),
       dense_variables(LaidOut(std::move(dense_in))),
       options(options_in),
+      clock(given_clock == nullptr ? &system_clock : given_clock),
       calls({.servers = options.servers,
              .call_timeout = options.call_timeout,
              .peer_timeout = options.peer_timeout,
              .retry_delay = options.retry_delay},
-            transport, clock == nullptr ? &system_clock : clock),
+            transport, clock),
       sharding(tables, dense_variables, static_cast<int>(options.servers.size())) {
   for (const TableSpec& table : tables) {
     PulledRowFormat& format = formats.emplace_back();
@@ -267,6 +269,7 @@ Status RemoteParameters::Rep::PushParts(int64_t rates_step, std::span<const Slic
   if (pulled->run != run) {
     return MakeStatus(absl::StatusCode::kAborted, "push: the generation of its pull is over");
   }
+  const auto start = clock->Monotonic();
   const PushEncoder encoder(sharding, pulled->plan, dense_variables, dims, options.format);
   for (const SlicePush& part : parts) {
     RETURN_IF_ERROR(encoder.Check(*part.gradients, part.counts, dense.size()));
@@ -293,6 +296,7 @@ Status RemoteParameters::Rep::PushParts(int64_t rates_step, std::span<const Slic
   }));
   MutexLock lock(&mutex);
   statistics.pushes += static_cast<int64_t>(parts.size());
+  statistics.push_times.Add(clock->Monotonic() - start);
   if (options.mode == TrainMode::kSync) return OkStatus();
   statistics.staleness_sum += staleness;
   statistics.staleness_max = std::max(statistics.staleness_max, staleness);
@@ -355,6 +359,7 @@ Status RemoteParameters::StartPull(int64_t step, std::span<const TableKeys> keys
 }
 
 Status RemoteParameters::Pull(int64_t step, std::span<const TableKeys> keys, PulledRows* rows) {
+  const auto start = rep_->clock->Monotonic();
   rep_->can_push = false;
   const bool started = std::exchange(rep_->has_started, false);
   // A pull that was started for another step or generation is forgotten.
@@ -365,6 +370,8 @@ Status RemoteParameters::Pull(int64_t step, std::span<const TableKeys> keys, Pul
   }
   RETURN_IF_ERROR(rep_->Finish(rep_->pulled.get(), rows));
   rep_->can_push = true;
+  MutexLock lock(&rep_->mutex);
+  rep_->statistics.pull_times.Add(rep_->clock->Monotonic() - start);
   return OkStatus();
 }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/latency_histogram.h"
 #include "base/status.h"
 #include "params/parameters.h"
 #include "ps/lease_board.h"
@@ -82,7 +83,8 @@ class RemoteParameters : public Parameters {
   struct Statistics {
     int64_t bytes_out = 0, bytes_in = 0, pulls = 0, pushes = 0, retries = 0;
     int64_t staleness_sum = 0,
-            staleness_max = 0;  // async: pushes applied between a pull and its push
+            staleness_max = 0;                // async: pushes applied between a pull and its push
+    LatencyHistogram pull_times, push_times;  // of calls of Pull and Push: what a trainer waits
   };
   // From any thread.
   Statistics statistics() const;

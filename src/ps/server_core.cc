@@ -34,6 +34,7 @@ int64_t FlatSize(std::vector<DenseSpec> pieces) { return LayOutDense(&pieces); }
 ServerCore::ServerCore(ParameterServerOptions options, WorkerPool* pool,
                        ParameterServer::Storage storage)
     : options_(std::move(options)),
+      clock_(options_.clock == nullptr ? &system_clock_ : options_.clock),
       pool_(pool),
       storage_(std::move(storage)),
       sharding_(options_.tables, options_.dense, options_.servers),
@@ -66,7 +67,8 @@ Status ServerCore::CheckIds(const PullRequest& request) const {
   return OkStatus();
 }
 
-void ServerCore::Pull(PullRequest request, Reply reply, Answers* answers) {
+void ServerCore::Pull(PullRequest request, std::chrono::microseconds arrival, Reply reply,
+                      Answers* answers) {
   Status status = CheckRun(request.run, fmt::format("pull of worker {}", request.worker));
   if (status.ok()) status = CheckIds(request);
   if (!status.ok()) return answers->Add(std::move(reply), status);
@@ -81,7 +83,7 @@ void ServerCore::Pull(PullRequest request, Reply reply, Answers* answers) {
     if (!status.ok()) return answers->Add(std::move(reply), status);
   }
   if (request.after_step > applied_) return Wait(std::move(request), std::move(reply), answers);
-  AnswerPull(request, std::move(reply), answers);
+  AnswerPull(request, arrival, std::move(reply), answers);
   if (request.training) {
     pull_keys_.Add(request.worker, request.pull_id, std::move(request.keys));
   }
@@ -108,10 +110,12 @@ void ServerCore::Wait(PullRequest request, Reply reply, Answers* answers) {
   waiting_.push_back({std::move(request), std::move(reply)});
 }
 
-void ServerCore::AnswerPull(const PullRequest& request, Reply reply, Answers* answers) {
+void ServerCore::AnswerPull(const PullRequest& request, std::chrono::microseconds since,
+                            Reply reply, Answers* answers) {
   StatusOr<std::string> answer =
       GatherPull(request, applied_ + 1, applied_, pull_ranges_, parameters_.get(), pool_);
   if (answer.ok()) bytes_out_ += static_cast<int64_t>(answer->size());
+  pull_times_.Add(now() - since);
   answers->Add(std::move(reply), std::move(answer));
 }
 
@@ -122,7 +126,7 @@ void ServerCore::AnswerWaitingPulls(Answers* answers) {
       still.push_back(std::move(pull));
       continue;
     }
-    AnswerPull(pull.request, std::move(pull.reply), answers);
+    AnswerPull(pull.request, now(), std::move(pull.reply), answers);
     if (!pull.request.training) continue;
     pull_keys_.Add(pull.request.worker, pull.request.pull_id, std::move(pull.request.keys));
   }
@@ -328,7 +332,10 @@ void ServerCore::RequestCut(const ControlRequest& request, Reply reply, Answers*
 
 void ServerCore::TakeDueCuts(Answers* answers) {
   for (const std::string& prefix : cut_book_.TakeDue(applied_)) {
+    const std::chrono::microseconds start = now();
     StatusOr<std::unique_ptr<Snapshot>> snapshot = parameters_->Cut(options_.snapshot_buffer_bytes);
+    cut_seconds_ += std::chrono::duration<double>(now() - start).count();
+    ++cut_count_;
     if (!snapshot.ok()) {
       for (Reply& reply : cut_book_.Finish(prefix)) {
         answers->Add(std::move(reply), Annotate(snapshot.status(), name()));
@@ -342,6 +349,11 @@ void ServerCore::TakeDueCuts(Answers* answers) {
     cut.parameters = parameters_;
     cut.snapshot = *std::move(snapshot);
   }
+}
+
+void ServerCore::CountWriting(std::chrono::microseconds time) {
+  write_seconds_ += std::chrono::duration<double>(time).count();
+  ++parts_written_;
 }
 
 void ServerCore::CutWritten(const Cut& cut, const StatusOr<std::string>& part, Answers* answers) {
@@ -391,13 +403,20 @@ ParameterServer::Statistics ServerCore::statistics() const {
                                          .dropped_pushes = dropped_pushes_,
                                          .waiting_pulls = static_cast<int64_t>(waiting_.size()),
                                          .bytes_in = bytes_in_,
-                                         .bytes_out = bytes_out_};
-  statistics.tables.resize(options_.tables.size());
+                                         .bytes_out = bytes_out_,
+                                         .pull_times = pull_times_,
+                                         .push_times = push_times_,
+                                         .cuts = cut_count_,
+                                         .parts_written = parts_written_,
+                                         .cut_seconds = cut_seconds_,
+                                         .write_seconds = write_seconds_};
+  for (const TableSpec& table : options_.tables) statistics.tables.push_back({.name = table.name});
   if (parameters_ == nullptr) return statistics;
   statistics.memory_bytes = parameters_->memory_bytes();
   for (size_t t = 0; t < options_.tables.size(); ++t) {
     const RowTable& table = parameters_->table(static_cast<int>(t));
-    statistics.tables[t] = {table.row_count(), table.memory_bytes()};
+    statistics.tables[t].rows = table.row_count();
+    statistics.tables[t].memory_bytes = table.memory_bytes();
     statistics.rows += table.row_count();
   }
   return statistics;

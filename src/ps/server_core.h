@@ -36,7 +36,8 @@ class ServerCore {
  public:
   ServerCore(ParameterServerOptions options, WorkerPool* pool, ParameterServer::Storage storage);
 
-  void Pull(PullRequest request, Reply reply, Answers* answers);
+  // `arrival`: by now().
+  void Pull(PullRequest request, std::chrono::microseconds arrival, Reply reply, Answers* answers);
   StatusOr<PushAnswer> Push(const PushRequest& request, std::shared_ptr<const std::string> message,
                             Answers* answers);
 
@@ -74,6 +75,10 @@ class ServerCore {
   const RunId& run() const { return run_; }
   bool ended() const { return ended_; }
   void CountBytesIn(size_t bytes) { bytes_in_ += static_cast<int64_t>(bytes); }
+  // Thread-safe.
+  std::chrono::microseconds now() const { return clock_->Monotonic(); }
+  void CountPushTime(std::chrono::microseconds arrival) { push_times_.Add(now() - arrival); }
+  void CountWriting(std::chrono::microseconds time);
 
  private:
   struct WaitingPull {
@@ -84,7 +89,8 @@ class ServerCore {
   bool sync() const { return options_.mode == TrainMode::kSync; }
   Status CheckIds(const PullRequest& request) const;
   void Wait(PullRequest request, Reply reply, Answers* answers);
-  void AnswerPull(const PullRequest& request, Reply reply, Answers* answers);
+  void AnswerPull(const PullRequest& request, std::chrono::microseconds since, Reply reply,
+                  Answers* answers);
   void AnswerWaitingPulls(Answers* answers);
   Status ApplyReadySteps(Answers* answers);
   Status TakeFinished(int64_t step, Answers* answers);
@@ -92,6 +98,8 @@ class ServerCore {
   void TakeDueCuts(Answers* answers);
 
   const ParameterServerOptions options_;
+  mutable SystemClock system_clock_;
+  Clock* const clock_;
   WorkerPool* const pool_;
   const ParameterServer::Storage storage_;
   const Sharding sharding_;
@@ -118,6 +126,9 @@ class ServerCore {
   CutBook cut_book_;
   std::vector<Cut> cuts_;
   int64_t pulls_ = 0, pushes_ = 0, dropped_pushes_ = 0, bytes_in_ = 0, bytes_out_ = 0;
+  LatencyHistogram pull_times_, push_times_;
+  int64_t cut_count_ = 0, parts_written_ = 0;
+  double cut_seconds_ = 0, write_seconds_ = 0;
 };
 
 }  // namespace capstan

@@ -17,24 +17,28 @@ namespace {
 constexpr std::chrono::milliseconds kLook{500};
 }
 
-StatusOr<ClusterEnd> EvaluateCheckpoints(FileSystem* fs, Clock* clock,
-                                         const SessionOptions& options, int threads,
-                                         const SessionHooks& hooks) {
+StatusOr<ClusterEnd> EvaluateCheckpoints(
+    FileSystem* fs, Clock* clock, const SessionOptions& options, int threads,
+    const SessionHooks& hooks,
+    const std::function<void(int64_t step, const EvaluationResult&)>& evaluated) {
   if (options.validation.paths.empty()) return Error("an evaluator wants --validation_files");
   WorkerPool pool(threads);
   std::unique_ptr<SessionEvents> events;
   std::string seen;
   int64_t last_step = 0;
-  hooks.log("waiting for checkpoints in " + options.checkpoint_path);
+  const std::string waiting = "waiting for checkpoints in " + options.checkpoint_path;
+  hooks.log(waiting);
   while (!hooks.stop_requested()) {
     const StatusOr<std::string> newest = LatestCheckpoint(*fs, options.checkpoint_path);
     if (!newest.ok() || *newest == seen) {
       if (fs->Exists(JoinPath(options.checkpoint_path, kTrainingDoneFile)) && !seen.empty()) {
         return ClusterEnd();
       }
+      hooks.waiting(waiting);
       std::this_thread::sleep_for(kLook);
       continue;
     }
+    hooks.waiting("");
     const auto start = clock->Monotonic();
     const ModelSource source{.prefix = *newest};
     const auto evaluate = [&]() -> Status {
@@ -52,6 +56,7 @@ StatusOr<ClusterEnd> EvaluateCheckpoints(FileSystem* fs, Clock* clock,
       report.validated = true;
       ASSIGN_OR_RETURN(report.validation, Evaluate(*fs, options.validation, scorer.get()));
       report.since_last = clock->Monotonic() - start;
+      evaluated(run.step, report.validation);
       hooks.log(fmt::format("Step: {}, {}", run.step, EvaluationLine(spec, report.validation)));
       if (events == nullptr && !options.output_path.empty()) {
         ASSIGN_OR_RETURN(events, SessionEvents::Open(*fs, JoinPath(options.output_path, "eval"),

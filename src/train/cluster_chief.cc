@@ -225,7 +225,7 @@ Status ClusterChief::MeetServers(milliseconds timeout) {
   }
   return WaitForPeers(
       servers, [this](const PeerAddress& server) { return GreetServer(server); }, timeout, clock_,
-      hooks_.stop_requested, hooks_.log);
+      hooks_);
 }
 
 StatusOr<ClusterEnd> ClusterChief::Run() {
@@ -235,7 +235,7 @@ StatusOr<ClusterEnd> ClusterChief::Run() {
   const Status met_first = MeetServers(cluster_.start_timeout);
   if (absl::IsCancelled(met_first)) return ClusterEnd{.stopped = true};
   RETURN_IF_ERROR(met_first);
-  start_ = last_report_ = last_save_ = clock_->Monotonic();
+  start_ = last_report_ = last_save_ = rate_since_ = clock_->Monotonic();
   for (;;) {
     Status status = BeginGeneration();
     if (status.ok()) {

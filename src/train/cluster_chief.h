@@ -51,6 +51,21 @@ class ClusterChief : public RequestHandler {
   // Until the data is done and everything is written, or the job cannot go on.
   StatusOr<ClusterEnd> Run();
 
+  struct Statistics {
+    uint64_t generation = 0;
+    int64_t global_step = 0, examples = 0;  // of the model as it is
+    int64_t repeated = 0;
+    double examples_per_s = 0;  // in the last seconds
+    LeaseBoard::Counts leases;
+    std::vector<Coordinator::WorkerState> workers;
+    int64_t checkpoints = 0, last_checkpoint_step = -1;
+    double last_checkpoint_seconds = 0;
+    int64_t validation_step = -1;  // -1: none yet
+    EvaluationResult validation;
+  };
+  // From any thread.
+  Statistics statistics() const EXCLUDES(mutex_);
+
   // From any thread: Run returns with this error.
   void Fail(const Status& status) EXCLUDES(mutex_);
   // After Run: who waits for work or asks for it hears at once that the chief has ended.
@@ -83,6 +98,7 @@ class ClusterChief : public RequestHandler {
   // cluster_chief_progress.cc: reports, checkpoints, the end
   Status ReportIfDue(bool last);
   Status MakeReport(bool last);
+  void ShowProgress(std::chrono::microseconds now) EXCLUDES(mutex_);
   Status AdvanceCheckpoint(bool now);
   Status StartCheckpoint(int64_t step);
   Status FinishJob();
@@ -113,9 +129,10 @@ class ClusterChief : public RequestHandler {
 
   // Progress, of Run()'s thread.
   std::chrono::microseconds start_{0}, last_report_{0}, last_save_{0}, last_poll_{0},
-      pause_began_{0}, last_named_{0};
+      pause_began_{0}, last_named_{0}, rate_since_{0}, save_began_{0};
   int64_t base_step_ = 0, global_step_ = 0, reported_step_ = 0, saved_step_ = -1;
-  int64_t examples_before_ = 0, examples_ = 0, examples_at_report_ = 0, examples_repeated_ = 0;
+  int64_t examples_before_ = 0, examples_ = 0, examples_at_report_ = 0, examples_repeated_ = 0,
+          rate_examples_ = 0;
   double loss_sum_ = 0, weight_sum_ = 0, best_validation_ = 0;
   int64_t staleness_sum_ = 0, staleness_max_ = 0, pushes_ = 0;
   // [worker]: now, and at the last report
@@ -136,6 +153,7 @@ class ClusterChief : public RequestHandler {
   Status scanner_status_ GUARDED_BY(mutex_);
   Status failure_ GUARDED_BY(mutex_);
   bool closed_ GUARDED_BY(mutex_) = false;
+  Statistics shown_ GUARDED_BY(mutex_);       // but for generation, leases and workers
   InputPosition scanned_ GUARDED_BY(mutex_);  // behind the last block that was added
   bool scanned_all_ GUARDED_BY(mutex_) = false;
   bool skip_first_block_ GUARDED_BY(mutex_) = false;

@@ -17,6 +17,7 @@ using std::chrono::milliseconds;
 
 constexpr microseconds kPoll{100'000};
 constexpr milliseconds kTick{2};
+constexpr milliseconds kRateWindow{5'000};  // of examples per second, for whoever watches
 constexpr milliseconds kCallDeadline{5'000};
 constexpr milliseconds kGoodbye{10'000};
 constexpr milliseconds kFarewell{2'000};  // for a server whose connection breaks
@@ -26,13 +27,6 @@ double Seconds(microseconds span) { return std::chrono::duration<double>(span).c
 
 milliseconds ToMilliseconds(microseconds span) {
   return std::chrono::duration_cast<milliseconds>(span);
-}
-
-// "22,696"
-std::string WithCommas(int64_t number) {
-  std::string text = std::to_string(number);
-  for (int at = static_cast<int>(text.size()) - 3; at > 0; at -= 3) text.insert(at, ",");
-  return text;
 }
 
 }  // namespace
@@ -54,6 +48,7 @@ Status ClusterChief::ReportIfDue(bool last) {
   for (const Coordinator::WorkerState& worker : progress.workers) {
     worker_examples_.push_back(worker.seen && !worker.lost ? worker.examples : -1);
   }
+  ShowProgress(now);
   for (const std::string& late : progress.late) hooks_.log("late: " + late);
   hooks_.progress({.step = global_step_,
                    .examples_per_s = static_cast<double>(examples_) / Seconds(now - start_)});
@@ -64,6 +59,32 @@ Status ClusterChief::ReportIfDue(bool last) {
   }
   const bool due = every > 0 && global_step_ / every > reported_step_ / every;
   return due || last ? MakeReport(last) : OkStatus();
+}
+
+void ClusterChief::ShowProgress(microseconds now) {
+  const bool rate_is_due = now - rate_since_ >= kRateWindow;
+  MutexLock lock(&mutex_);
+  shown_.global_step = global_step_;
+  shown_.examples = examples_before_ + examples_;
+  shown_.repeated = examples_repeated_;
+  if (!rate_is_due) return;
+  // After a return to a checkpoint there are fewer than before.
+  const int64_t examples = std::max<int64_t>(examples_ - rate_examples_, 0);
+  shown_.examples_per_s = static_cast<double>(examples) / Seconds(now - rate_since_);
+  rate_examples_ = examples_;
+  rate_since_ = now;
+}
+
+ClusterChief::Statistics ClusterChief::statistics() const {
+  Statistics statistics;
+  {
+    MutexLock lock(&mutex_);
+    statistics = shown_;
+    statistics.generation = run_.generation;
+  }
+  statistics.workers = coordinator_->workers();
+  statistics.leases = coordinator_->CountLeases(ToMilliseconds(clock_->Monotonic()));
+  return statistics;
 }
 
 Status ClusterChief::MakeReport(bool last) {
@@ -88,6 +109,9 @@ Status ClusterChief::MakeReport(bool last) {
     const double metric = std::isnan(auc) ? -report.validation.loss : auc;
     better_ = std::isnan(best_validation_) || metric > best_validation_;
     if (better_) best_validation_ = metric;
+    MutexLock lock(&mutex_);
+    shown_.validation_step = report.step;
+    shown_.validation = report.validation;
   }
   std::string line = ReportLine(spec_, report) + SlowestWorker(seconds);
   if (pushes_ > 0) {
@@ -137,6 +161,7 @@ Status ClusterChief::StartCheckpoint(int64_t step) {
     }
   }
   coordinator_->Keep(step);
+  save_began_ = clock_->Monotonic();
   checkpoint_->Start(run, step, coordinator_->finished_step());
   return OkStatus();
 }
@@ -167,6 +192,10 @@ Status ClusterChief::AdvanceCheckpoint(bool force) {
     ++saves_;
     saved_step_ = run.step;
     last_save_ = now;
+    MutexLock lock(&mutex_);
+    shown_.checkpoints = saves_;
+    shown_.last_checkpoint_step = run.step;
+    shown_.last_checkpoint_seconds = Seconds(clock_->Monotonic() - save_began_);
     return OkStatus();
   }
   const bool by_time =

@@ -62,8 +62,7 @@ StatusOr<std::string> CallAndWait(Transport* transport, const std::string& addre
 
 Status WaitForPeers(const std::vector<PeerAddress>& peers,
                     const std::function<Status(const PeerAddress&)>& greet, milliseconds timeout,
-                    Clock* clock, const std::function<bool()>& stop,
-                    const std::function<void(const std::string&)>& log) {
+                    Clock* clock, const SessionHooks& hooks) {
   const auto start = clock->Monotonic();
   auto last_log = start;
   std::vector<bool> met(peers.size(), false);
@@ -80,17 +79,24 @@ Status WaitForPeers(const std::vector<PeerAddress>& peers,
         return status;
       }
     }
-    if (missing.empty()) return OkStatus();
-    if (stop()) return MakeStatus(absl::StatusCode::kCancelled, "stopped while waiting for peers");
+    if (missing.empty()) {
+      hooks.waiting("");
+      return OkStatus();
+    }
+    if (hooks.stop_requested())
+      return MakeStatus(absl::StatusCode::kCancelled, "stopped while waiting for peers");
     const auto now = clock->Monotonic();
     const double waited_s = std::chrono::duration<double>(now - start).count();
+    const std::string waiting =
+        fmt::format("waiting since {:.0f} s for {}", waited_s, fmt::join(missing, ", "));
+    hooks.waiting(waiting);
     if (now - start >= timeout) {
       return MakeStatus(absl::StatusCode::kDeadlineExceeded,
                         fmt::format("waited {:.0f} s for {}", waited_s, fmt::join(missing, ", ")));
     }
     if (now - last_log >= kBetweenLogs) {
       last_log = now;
-      log(fmt::format("waiting since {:.0f} s for {}", waited_s, fmt::join(missing, ", ")));
+      hooks.log(waiting);
     }
     std::this_thread::sleep_for(kBetweenTries);
   }

@@ -26,12 +26,11 @@ struct PeerAddress {
 };
 
 // Calls `greet` for each peer until it is OK. kUnavailable and kDeadlineExceeded mean "not yet";
-// any other error ends the wait. Every 10 s `log` says who is missing. kDeadlineExceeded with the
-// list after `timeout`; kCancelled when `stop` says so.
+// any other error ends the wait. Every 10 s a log line says who is missing, and all the time the
+// hook `waiting`. kDeadlineExceeded with the list after `timeout`; kCancelled when the run is to
+// stop.
 Status WaitForPeers(const std::vector<PeerAddress>& peers,
                     const std::function<Status(const PeerAddress&)>& greet,
-                    std::chrono::milliseconds timeout, Clock* clock,
-                    const std::function<bool()>& stop,
-                    const std::function<void(const std::string&)>& log);
+                    std::chrono::milliseconds timeout, Clock* clock, const SessionHooks& hooks);
 
 }  // namespace capstan

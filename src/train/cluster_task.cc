@@ -3,15 +3,16 @@
 #include <atomic>
 #include <thread>
 
-#include "net/http_server.h"
-#include "net/metrics.h"
-#include "net/status_routes.h"
+#include "base/mutex.h"
 #include "ps/grpc_server.h"
 #include "ps/grpc_transport.h"
 #include "train/checkpoint_evaluator.h"
 #include "train/cluster_chief.h"
 #include "train/cluster_worker.h"
 #include "train/server_task.h"
+#include "train/task_metrics.h"
+#include "train/task_status.h"
+#include "train/wait_notice.h"
 
 namespace capstan {
 namespace {
@@ -38,66 +39,33 @@ class WorkerHandler : public RequestHandler {
   const ClusterOptions& options_;
 };
 
-// /metrics and /healthz of a task, if they are asked for.
-class TaskStatus {
- public:
-  static StatusOr<std::unique_ptr<TaskStatus>> Start(int port,
-                                                     std::function<void(TaskStatus*)> refresh) {
-    auto status = std::make_unique<TaskStatus>();
-    if (port == 0) return status;
-    HttpServerOptions options;
-    options.port = port;
-    TaskStatus* self = status.get();
-    ASSIGN_OR_RETURN(
-        status->server_,
-        HttpServer::Start(options, {{"/metrics", MetricsRoute(&status->metrics_,
-                                                              [self, refresh] { refresh(self); })},
-                                    {"/healthz", HealthRoute([] { return OkStatus(); })}}));
-    return status;
-  }
-  ~TaskStatus() {
-    if (server_ != nullptr) server_->Stop();
-  }
-  void Set(const std::string& name, const std::string& description, double value) {
-    metrics_.AddGauge(name, description).Set(value);
-  }
-
- private:
-  MetricsRegistry metrics_;
-  std::unique_ptr<HttpServer> server_;
+// What an evaluator found last.
+struct LastEvaluation {
+  Mutex mutex;
+  int64_t step GUARDED_BY(mutex) = -1;
+  EvaluationResult result GUARDED_BY(mutex);
 };
+
+SessionHooks WithNotice(SessionHooks hooks, WaitNotice* notice) {
+  hooks.waiting = [notice](const std::string& what) { notice->Set(what); };
+  return hooks;
+}
 
 StatusOr<ClusterEnd> RunServer(FileSystem* fs, Clock* clock, const ClusterTaskOptions& options,
                                const SessionHooks& hooks) {
   WorkerPool pool(options.threads);
   ServerTask task(fs, &pool, clock, options.cluster, hooks.log);
-  ASSIGN_OR_RETURN(std::unique_ptr<TaskStatus> status,
-                   TaskStatus::Start(options.metrics_port, [&task](TaskStatus* out) {
-                     const ParameterServer::Statistics s = task.statistics();
-                     out->Set("capstan_applied_step", "steps or pushes applied", s.applied_step);
-                     out->Set("capstan_pulls_total", "pulls answered", s.pulls);
-                     out->Set("capstan_pushes_total", "pushes taken", s.pushes);
-                     out->Set("capstan_pushes_dropped_total", "pushes that came again",
-                              s.dropped_pushes);
-                     out->Set("capstan_received_bytes_total", "of requests", s.bytes_in);
-                     out->Set("capstan_sent_bytes_total", "of answers", s.bytes_out);
-                     out->Set("capstan_rows", "rows of all tables", s.rows);
-                     out->Set("capstan_parameter_bytes", "memory of parameters", s.memory_bytes);
-                   }));
+  TaskStatus::Sources sources;
+  sources.metrics = [&task](MetricsPage* page) { AddServerMetrics(task.statistics(), page); };
+  sources.waits_for = [&task] { return task.waits_for(); };
+  ASSIGN_OR_RETURN(const std::unique_ptr<TaskStatus> status,
+                   TaskStatus::Start(options.metrics_port, fs, options.cluster.spec, sources));
   ASSIGN_OR_RETURN(std::unique_ptr<GrpcServer> server,
                    GrpcServer::Start(ListenAddress(options.cluster.spec.own_address()), &task,
                                      options.security));
   const ClusterEnd end = task.Run(hooks.stop_requested);
   server->Stop(kStopGrace);
   return end;
-}
-
-void SetWorkerGauges(const RemoteParameters::Statistics& s, TaskStatus* out) {
-  out->Set("capstan_pulls_total", "pulls made", s.pulls);
-  out->Set("capstan_pushes_total", "pushes made", s.pushes);
-  out->Set("capstan_retries_total", "calls made again", s.retries);
-  out->Set("capstan_received_bytes_total", "of answers", s.bytes_in);
-  out->Set("capstan_sent_bytes_total", "of requests", s.bytes_out);
 }
 
 StatusOr<ClusterEnd> RunWorker(FileSystem* fs, Clock* clock, const ModelSpec& spec,
@@ -111,13 +79,16 @@ StatusOr<ClusterEnd> RunWorker(FileSystem* fs, Clock* clock, const ModelSpec& sp
   ModelSpec measured = spec;
   RETURN_IF_ERROR(
       MeasureStandardisation(*fs, options.session.train, kStandardiseExamples, &measured.input));
+  WaitNotice notice;
+  const SessionHooks own_hooks = WithNotice(hooks, &notice);
   ClusterWorker worker(fs, &pool, clock, &transport, measured, options.session, options.cluster,
-                       hooks);
+                       own_hooks);
   RETURN_IF_ERROR(worker.Open());
-  ASSIGN_OR_RETURN(std::unique_ptr<TaskStatus> status,
-                   TaskStatus::Start(options.metrics_port, [&worker](TaskStatus* out) {
-                     SetWorkerGauges(worker.statistics(), out);
-                   }));
+  TaskStatus::Sources sources;
+  sources.metrics = [&worker](MetricsPage* page) { AddWorkerMetrics(worker.statistics(), page); };
+  sources.waits_for = [&notice] { return notice.text(); };
+  ASSIGN_OR_RETURN(const std::unique_ptr<TaskStatus> status,
+                   TaskStatus::Start(options.metrics_port, fs, options.cluster.spec, sources));
   StatusOr<ClusterEnd> end = worker.Run();
   server->Stop(kStopGrace);
   if (!end.ok() && absl::IsUnavailable(end.status())) {
@@ -131,8 +102,10 @@ StatusOr<ClusterEnd> RunChief(FileSystem* fs, Clock* clock, const ModelSpec& spe
                               const ClusterTaskOptions& options, const SessionHooks& hooks) {
   WorkerPool chief_pool(1), worker_pool(options.threads);
   GrpcTransport transport(options.security);
+  WaitNotice notice;
+  const SessionHooks own_hooks = WithNotice(hooks, &notice);
   ClusterChief chief(fs, &chief_pool, clock, &transport, spec, options.session, options.cluster,
-                     hooks);
+                     own_hooks);
   RETURN_IF_ERROR(chief.Open());
   ASSIGN_OR_RETURN(std::unique_ptr<GrpcServer> server,
                    GrpcServer::Start(ListenAddress(options.cluster.spec.own_address()), &chief,
@@ -143,10 +116,14 @@ StatusOr<ClusterEnd> RunChief(FileSystem* fs, Clock* clock, const ModelSpec& spe
   ClusterWorker worker(fs, &worker_pool, clock, &transport, chief.spec(), options.session,
                        options.cluster, worker_hooks);
   RETURN_IF_ERROR(worker.Open());
-  ASSIGN_OR_RETURN(std::unique_ptr<TaskStatus> status,
-                   TaskStatus::Start(options.metrics_port, [&worker](TaskStatus* out) {
-                     SetWorkerGauges(worker.statistics(), out);
-                   }));
+  TaskStatus::Sources sources;
+  sources.metrics = [&chief, &worker](MetricsPage* page) {
+    AddChiefMetrics(chief.statistics(), page);
+    AddWorkerMetrics(worker.statistics(), page);
+  };
+  sources.waits_for = [&notice] { return notice.text(); };
+  ASSIGN_OR_RETURN(const std::unique_ptr<TaskStatus> status,
+                   TaskStatus::Start(options.metrics_port, fs, options.cluster.spec, sources));
   chief.SetTrainingResult([&worker] { return worker.TrainingResult(); });
   StatusOr<ClusterEnd> worker_end = ClusterEnd();
   std::thread worker_thread([&] {
@@ -162,6 +139,27 @@ StatusOr<ClusterEnd> RunChief(FileSystem* fs, Clock* clock, const ModelSpec& spe
   return end;
 }
 
+StatusOr<ClusterEnd> RunEvaluator(FileSystem* fs, Clock* clock, const ClusterTaskOptions& options,
+                                  const SessionHooks& hooks) {
+  WaitNotice notice;
+  LastEvaluation last;
+  TaskStatus::Sources sources;
+  sources.metrics = [&last](MetricsPage* page) {
+    MutexLock lock(&last.mutex);
+    AddValidationMetrics(last.step, last.result, page);
+  };
+  sources.waits_for = [&notice] { return notice.text(); };
+  ASSIGN_OR_RETURN(const std::unique_ptr<TaskStatus> status,
+                   TaskStatus::Start(options.metrics_port, fs, options.cluster.spec, sources));
+  return EvaluateCheckpoints(fs, clock, options.session, options.threads,
+                             WithNotice(hooks, &notice),
+                             [&last](int64_t step, const EvaluationResult& result) {
+                               MutexLock lock(&last.mutex);
+                               last.step = step;
+                               last.result = result;
+                             });
+}
+
 }  // namespace
 
 StatusOr<ClusterEnd> RunClusterTask(FileSystem* fs, Clock* clock,
@@ -171,7 +169,7 @@ StatusOr<ClusterEnd> RunClusterTask(FileSystem* fs, Clock* clock,
   if (cluster.role == TaskRole::kPs) return RunServer(fs, clock, options, hooks);
   if (!spec.has_value()) return Error("{} has no model", cluster.task_name());
   if (cluster.role == TaskRole::kEvaluator) {
-    return EvaluateCheckpoints(fs, clock, options.session, options.threads, hooks);
+    return RunEvaluator(fs, clock, options, hooks);
   }
   return cluster.is_chief() ? RunChief(fs, clock, *spec, options, hooks)
                             : RunWorker(fs, clock, *spec, options, hooks);

@@ -12,6 +12,7 @@
 namespace capstan {
 namespace {
 
+using std::chrono::microseconds;
 using std::chrono::milliseconds;
 
 constexpr milliseconds kLeaseDeadline{5'000};
@@ -102,13 +103,15 @@ Status ClusterWorker::MeetChief() {
             CallAndWait(transport_, peer.address, Method::kHello, hello.Encode(), kLeaseDeadline));
         return HelloMessage::Decode(answer).status();
       },
-      cluster_.start_timeout, clock_, hooks_.stop_requested, hooks_.log);
+      cluster_.start_timeout, clock_, hooks_);
 }
 
 StatusOr<ClusterEnd> ClusterWorker::Run() {
   RETURN_IF_ERROR(MeetChief());
   while (!hooks_.stop_requested()) {
+    const auto start = clock_->Monotonic();
     StatusOr<LeaseAnswer> answer = AskForWork(true);
+    Spent(&Statistics::lease_seconds, start);
     if (!answer.ok() && absl::IsCancelled(answer.status())) break;
     if (!answer.ok()) return answer.status();
     if (answer->run != run_) {
@@ -123,7 +126,9 @@ StatusOr<ClusterEnd> ClusterWorker::Run() {
     }
     Status status;
     if (answer->kind == Kind::kWait) {
+      const auto wait_start = clock_->Monotonic();
       std::this_thread::sleep_for(milliseconds(std::clamp<int64_t>(answer->wait_ms, 1, 1000)));
+      Spent(&Statistics::lease_seconds, wait_start);
     } else if (answer->kind == Kind::kSlices) {
       status = DoSlices(*answer);
     } else {
@@ -140,11 +145,13 @@ StatusOr<LeaseAnswer> ClusterWorker::AskForWork(bool wants_work) {
   report_.run = run_;
   report_.max_slices = wants_work ? pool_->workers() : 0;
   const auto start = clock_->Monotonic();
+  bool was_refused = false;
   for (;;) {
     report_.number = ++request_number_;
     StatusOr<std::string> answer = CallAndWait(transport_, cluster_.spec.chief_address(),
                                                Method::kLease, report_.Encode(), kLeaseDeadline);
     if (answer.ok()) {
+      if (was_refused) hooks_.waiting("");
       ClearReport();
       return LeaseAnswer::Decode(*answer);
     }
@@ -157,6 +164,8 @@ StatusOr<LeaseAnswer> ClusterWorker::AskForWork(bool wants_work) {
                         fmt::format("the chief ({}) is gone: {}", cluster_.spec.chief_address(),
                                     Message(answer.status())));
     }
+    was_refused = true;
+    hooks_.waiting(fmt::format("waiting for the chief ({})", cluster_.spec.chief_address()));
     std::this_thread::sleep_for(kRetry);
   }
 }
@@ -209,10 +218,15 @@ StatusOr<const Batch*> ClusterWorker::BatchOfStep(int64_t step) {
 }
 
 Status ClusterWorker::DoSlices(const LeaseAnswer& answer) {
+  const auto input_start = clock_->Monotonic();
   ASSIGN_OR_RETURN(const Batch* batch, BatchOfStep(answer.step));
+  Spent(&Statistics::input_seconds, input_start);
   if (batch == nullptr) return OkStatus();  // the next request says that the data ended
+  const auto start = clock_->Monotonic();
+  const double calls_before = CallSeconds();
   ASSIGN_OR_RETURN(const std::vector<SliceTrainer::Slice> slices,
                    slice_trainer_->Compute(answer.step, *batch, answer.slices));
+  Spent(&Statistics::compute_seconds, start, CallSeconds() - calls_before);
   std::vector<RemoteParameters::SlicePush> pushes;
   for (const SliceTrainer::Slice& slice : slices) {
     RemoteParameters::SlicePush push;
@@ -224,8 +238,10 @@ Status ClusterWorker::DoSlices(const LeaseAnswer& answer) {
     pushes.push_back(push);
   }
   RETURN_IF_ERROR(parameters_->PushSlices(pushes));
+  int64_t examples = 0;
   report_.positions.emplace_back(answer.step, batch->position);
   for (const SliceTrainer::Slice& slice : slices) {
+    examples += slice.examples;
     const int begin = static_cast<int>(int64_t{batch->size} * slice.number / session_.slices);
     AddToWindow(*batch, begin, begin + slice.examples, slice.logits);
     report_.slices.push_back({.step = answer.step,
@@ -234,6 +250,7 @@ Status ClusterWorker::DoSlices(const LeaseAnswer& answer) {
                               .weight_sum = slice.result.weight_sum,
                               .examples = slice.examples});
   }
+  CountStep(examples);
   return OkStatus();
 }
 
@@ -250,10 +267,17 @@ Status ClusterWorker::OpenBlock(const BlockLease& block) {
   return OkStatus();
 }
 
+Status ClusterWorker::ReadNextBatch() {
+  const auto start = clock_->Monotonic();
+  ASSIGN_OR_RETURN(batch_ready_, stream_->Next(&batch_));
+  Spent(&Statistics::input_seconds, start);
+  return OkStatus();
+}
+
 Status ClusterWorker::DoBatch(const LeaseAnswer& answer) {
   if (!has_block_ || block_ != answer.block.id) RETURN_IF_ERROR(OpenBlock(answer.block));
   if (!batch_ready_) {
-    ASSIGN_OR_RETURN(batch_ready_, stream_->Next(&batch_));
+    RETURN_IF_ERROR(ReadNextBatch());
     if (!batch_ready_) {  // an empty rest
       report_.block_done = true;
       has_block_ = false;
@@ -263,7 +287,11 @@ Status ClusterWorker::DoBatch(const LeaseAnswer& answer) {
   // The batch's number in its block: a batch of bad records only is passed over.
   const int64_t index = batch_->position.batch - 1;
   parameters_->SetPushIdentity({.lease = block_, .index = index});
+  const auto start = clock_->Monotonic();
+  const double calls_before = CallSeconds();
   ASSIGN_OR_RETURN(const StepResult step, trainer_->Step(answer.global_step + 1, *batch_));
+  Spent(&Statistics::compute_seconds, start, CallSeconds() - calls_before);
+  CountStep(batch_->size);
   AddToWindow(*batch_, 0, batch_->size, step.logits);
   block_index_ = index;
   report_.block = block_;
@@ -277,7 +305,7 @@ Status ClusterWorker::DoBatch(const LeaseAnswer& answer) {
   report_.staleness_max = std::max(report_.staleness_max, now.staleness_max);
   reported_ = now;
   // Looks ahead, so that the report can say whether that was the block's last batch.
-  ASSIGN_OR_RETURN(batch_ready_, stream_->Next(&batch_));
+  RETURN_IF_ERROR(ReadNextBatch());
   if (!batch_ready_) {
     report_.block_done = true;
     has_block_ = false;
@@ -301,6 +329,31 @@ EvaluationResult ClusterWorker::TrainingResult() const {
 
 void ClusterWorker::Stop() { parameters_->Stop(); }
 
-RemoteParameters::Statistics ClusterWorker::statistics() const { return parameters_->statistics(); }
+void ClusterWorker::Spent(double Statistics::*what, microseconds start, double not_counted) {
+  const std::chrono::duration<double> time = clock_->Monotonic() - start;
+  MutexLock lock(&statistics_mutex_);
+  statistics_.*what += std::max(time.count() - not_counted, 0.0);
+}
+
+void ClusterWorker::CountStep(int64_t examples) {
+  MutexLock lock(&statistics_mutex_);
+  ++statistics_.steps;
+  statistics_.examples += examples;
+}
+
+double ClusterWorker::CallSeconds() const {
+  const RemoteParameters::Statistics calls = parameters_->statistics();
+  return calls.pull_times.sum_seconds + calls.push_times.sum_seconds;
+}
+
+ClusterWorker::Statistics ClusterWorker::statistics() const {
+  Statistics statistics;
+  {
+    MutexLock lock(&statistics_mutex_);
+    statistics = statistics_;
+  }
+  statistics.calls = parameters_->statistics();
+  return statistics;
+}
 
 }  // namespace capstan

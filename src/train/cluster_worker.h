@@ -47,7 +47,13 @@ class ClusterWorker {
   // From any thread: calls that wait for a peer return, and Run does.
   void Stop();
 
-  RemoteParameters::Statistics statistics() const;
+  struct Statistics {
+    RemoteParameters::Statistics calls;
+    int64_t steps = 0, examples = 0;  // batches, or shares of them; trained by this task
+    double compute_seconds = 0, input_seconds = 0, lease_seconds = 0;  // calls have their own
+  };
+  // From any thread.
+  Statistics statistics() const EXCLUDES(statistics_mutex_);
   // Accuracy and AUC of the last examples that this worker trained on. From any thread.
   EvaluationResult TrainingResult() const EXCLUDES(window_mutex_);
 
@@ -61,7 +67,13 @@ class ClusterWorker {
       EXCLUDES(window_mutex_);
   Status DoBatch(const LeaseAnswer& answer);
   Status OpenBlock(const BlockLease& block);
+  Status ReadNextBatch();
   void ClearReport();
+  // Adds the time since `start` to one of the statistics, but for `not_counted` seconds of it.
+  void Spent(double Statistics::*what, std::chrono::microseconds start, double not_counted = 0)
+      EXCLUDES(statistics_mutex_);
+  void CountStep(int64_t examples) EXCLUDES(statistics_mutex_);
+  double CallSeconds() const;  // of all pulls and pushes so far
 
   FileSystem* const fs_;
   WorkerPool* const pool_;
@@ -97,6 +109,9 @@ class ClusterWorker {
   std::unique_ptr<Batch> batch_;
   bool batch_ready_ = false;  // batch_ is the next one to train on
   RemoteParameters::Statistics reported_;
+
+  mutable Mutex statistics_mutex_;
+  Statistics statistics_ GUARDED_BY(statistics_mutex_);  // but for calls
 
   mutable Mutex window_mutex_;
   std::unique_ptr<TrainingWindow> window_ GUARDED_BY(window_mutex_);

@@ -16,6 +16,7 @@ namespace capstan {
 namespace {
 constexpr std::chrono::milliseconds kTick{20};
 constexpr std::chrono::seconds kBetweenLogs{10};
+constexpr std::chrono::seconds kBetweenMemory{1};
 }  // namespace
 
 ServerTask::ServerTask(FileSystem* fs, WorkerPool* pool, Clock* clock,
@@ -142,9 +143,25 @@ ParameterServer::Storage ServerTask::MakeStorage(std::shared_ptr<const Sharding>
   return storage;
 }
 
+std::string ServerTask::waits_for() const {
+  if (server() != nullptr) return "";
+  return fmt::format("waiting for the chief ({})", options_.spec.chief_address());
+}
+
+void ServerTask::LookAtMemory() {
+  const StatusOr<MemoryUse> use = ReadMemoryUse(*fs_);
+  if (!use.ok()) return;
+  std::vector<TableMemory> tables;
+  for (const ParameterServer::TableStatistics& table : statistics().tables) {
+    tables.push_back({.name = table.name, .rows = table.rows, .bytes = table.memory_bytes});
+  }
+  const std::optional<std::string> line = memory_watch_.Look(*use, std::move(tables));
+  if (line.has_value()) log_(*line);
+}
+
 ClusterEnd ServerTask::Run(const std::function<bool()>& stop) {
   const auto start = clock_->Monotonic();
-  auto last_log = start;
+  auto last_log = start, last_memory = start;
   for (;;) {
     std::this_thread::sleep_for(kTick);
     if (stop()) return {.stopped = true};
@@ -155,6 +172,10 @@ ClusterEnd ServerTask::Run(const std::function<bool()>& stop) {
     {
       MutexLock lock(&mutex_);
       silent = now - last_heard_;
+    }
+    if (now - last_memory >= kBetweenMemory) {
+      last_memory = now;
+      LookAtMemory();
     }
     const bool started = current != nullptr;
     const auto patience = started ? options_.peer_timeout : options_.start_timeout;
@@ -167,7 +188,7 @@ ClusterEnd ServerTask::Run(const std::function<bool()>& stop) {
     }
     if (!started && now - last_log >= kBetweenLogs) {
       last_log = now;
-      log_(fmt::format("waiting for the chief ({})", options_.spec.chief_address()));
+      log_(waits_for());
     }
   }
 }

@@ -14,6 +14,7 @@
 #include "ps/setup_message.h"
 #include "ps/transport.h"
 #include "train/cluster_options.h"
+#include "train/memory_watch.h"
 
 namespace capstan {
 
@@ -32,11 +33,14 @@ class ServerTask : public RequestHandler {
   ClusterEnd Run(const std::function<bool()>& stop);
 
   ParameterServer::Statistics statistics() const EXCLUDES(mutex_);
+  // "": for nothing. Thread-safe.
+  std::string waits_for() const EXCLUDES(mutex_);
 
  private:
   Status Setup(const std::string& request) EXCLUDES(mutex_);
   StatusOr<std::string> AnswerHello(const std::string& request) EXCLUDES(mutex_);
   std::shared_ptr<ParameterServer> server() const EXCLUDES(mutex_);
+  void LookAtMemory();
   ParameterServer::Storage MakeStorage(std::shared_ptr<const Sharding> sharding,
                                        std::vector<TableSpec> tables,
                                        std::vector<DenseSpec> pieces);
@@ -46,6 +50,7 @@ class ServerTask : public RequestHandler {
   Clock* const clock_;
   const ClusterOptions options_;
   const std::function<void(const std::string&)> log_;
+  MemoryWatch memory_watch_;  // of Run's thread
 
   mutable Mutex mutex_;
   std::shared_ptr<ParameterServer> server_ GUARDED_BY(mutex_);

@@ -54,6 +54,8 @@ struct SessionHooks {
   std::function<void(const std::string& line)> log = [](const std::string&) {};
   // A few times a second.
   std::function<void(const SessionProgress&)> progress = [](const SessionProgress&) {};
+  // A task of a cluster: what it waits for; "": for nothing any more.
+  std::function<void(const std::string& what)> waiting = [](const std::string&) {};
   // Asked after each step; true ends the run after a checkpoint.
   std::function<bool()> stop_requested = [] { return false; };
 };

@@ -1,0 +1,53 @@
+#include "train/memory_watch.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "train/report_line.h"
+
+namespace capstan {
+namespace {
+
+constexpr double kPointsBelow = 0.05;  // until a threshold counts as not passed again
+constexpr size_t kTablesNamed = 3;
+
+std::string Gigabytes(int64_t bytes) {
+  return fmt::format("{:.1f} GB", static_cast<double>(bytes) * 1e-9);
+}
+
+// The largest first.
+std::string TablesText(std::vector<TableMemory> tables) {
+  std::stable_sort(tables.begin(), tables.end(),
+                   [](const auto& a, const auto& b) { return a.bytes > b.bytes; });
+  std::string text;
+  for (size_t i = 0; i < std::min(tables.size(), kTablesNamed); ++i) {
+    text += fmt::format("; table {}: {}, {} rows", tables[i].name, Gigabytes(tables[i].bytes),
+                        WithCommas(tables[i].rows));
+  }
+  if (tables.size() > kTablesNamed) {
+    text += fmt::format("; {} other tables less", tables.size() - kTablesNamed);
+  }
+  return text;
+}
+
+}  // namespace
+
+std::optional<std::string> MemoryWatch::Look(const MemoryUse& use,
+                                             std::vector<TableMemory> tables) {
+  const double fraction = use.fraction();
+  bool is_news = false;
+  for (size_t i = 0; i < kThresholds.size(); ++i) {
+    if (fraction < kThresholds[i] - kPointsBelow) told_[i] = false;
+    if (fraction < kThresholds[i] || told_[i]) continue;
+    told_[i] = is_news = true;
+  }
+  if (!is_news) return std::nullopt;
+  return fmt::format(
+      "memory: {:.0f} % of {} ({}){}; admission_count and expiry_steps of a table in the model "
+      "file, or more servers, would help",
+      100 * fraction, Gigabytes(use.limit_bytes), Gigabytes(use.used_bytes),
+      TablesText(std::move(tables)));
+}
+
+}  // namespace capstan
