@@ -386,7 +386,7 @@ TEST_F(GrpcTransportTest, OpenAddressesNeedSecurity) {
 
 TEST_F(GrpcTransportTest, ASecondServerOnThePort) {
   Start();
-  for (const std::string host : {"127.0.0.1", "0.0.0.0"}) {
+  for (const std::string host : {"127.0.0.1", "0.0.0.0", "localhost"}) {
     auto second =
         GrpcServer::Start(fmt::format("{}:{}", host, port_), &handler_, {.insecure = true});
     ASSERT_FALSE(second.ok()) << host;

@@ -78,6 +78,7 @@ class Cluster:
                       "output_path": "none", "steps_to_validate": 0} | flags
         self.processes = {}
         self.wrap = lambda task: []  # words before the command line of a task
+        self.folder_of = lambda task: folder  # where it runs
 
     def command(self, task, **changes):
         """`changes` None: without that flag."""
@@ -90,10 +91,11 @@ class Cluster:
     def start(self, *tasks, env=None, **changes):
         """All by default."""
         for task in tasks or self.tasks:
+            self.folder_of(task).mkdir(exist_ok=True)
             with open(self.log_path(task), "a") as log:
                 self.processes[task] = subprocess.Popen(
                     self.command(task, **changes), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                    cwd=self.folder, env=os.environ | (env or {}), preexec_fn=die_with_parent)
+                    cwd=self.folder_of(task), env=os.environ | (env or {}), preexec_fn=die_with_parent)
         return self
 
     def log_path(self, task):

@@ -1,10 +1,14 @@
 """Clusters that end with their test, and what they train."""
 
 import contextlib
+import os
+import shutil
+import subprocess
 
 import pytest
 
 from cluster import Cluster, write_model
+from hosts import Hosts
 from training import Training
 
 
@@ -17,6 +21,49 @@ def cluster(tmp_path):
             stack.callback(made.close)
             return made
         yield make
+
+
+@pytest.fixture
+def make_hosts():
+    """make_hosts({task: number}, …): makes Hosts, which are gone with the test."""
+    if os.geteuid() != 0:
+        pytest.skip("network namespaces want root")
+    for name in ["ip", "iptables"]:
+        if shutil.which(name) is None:
+            pytest.skip(f"network namespaces want the program {name}")
+    with contextlib.ExitStack() as stack:
+        def make(*arguments):
+            made = Hosts(*arguments)
+            stack.callback(made.remove)
+            try:
+                made.make()
+            except subprocess.CalledProcessError as error:
+                failed = f"{' '.join(error.cmd)}: {error.stderr.strip()}"
+                pytest.skip(f"no network namespaces here: {failed}")
+            return made
+        yield make
+
+
+@pytest.fixture
+def hosts(make_hosts):
+    """Of two servers and two workers, one each."""
+    return make_hosts({("ps", 0): 1, ("ps", 1): 2, ("worker", 0): 3, ("worker", 1): 4})
+
+
+@pytest.fixture
+def spread(cluster, hosts, tmp_path):
+    """A job whose tasks are on these hosts, each in a working folder of its own."""
+    def make(story, address=None, **flags):
+        token = tmp_path / "token"
+        token.touch(mode=0o600)
+        token.write_text("a-secret-of-all-the-hosts\n")
+        job = cluster(ps_hosts=hosts.addresses("ps", address),
+                      worker_hosts=hosts.addresses("worker", address),
+                      common={"auth_token_file": token}, **story.flags | flags)
+        job.wrap = hosts.exec_in
+        job.folder_of = lambda task: job.folder / "{}{}".format(*task)
+        return job
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -1,16 +1,14 @@
-"""How a cluster starts, whom it refuses, how it is stopped, and what is seen of it from outside."""
+"""How a cluster starts, whom it refuses, and how it is stopped."""
 
 import signal
 import socket
 import subprocess
-import sys
-import urllib.error
-import urllib.request
 
 import pytest
 
 import cluster as clusters
 from cluster import write_model
+from status import metric
 
 SERVER, OTHER_SERVER = ("ps", 0), ("ps", 1)
 CHIEF, WORKER = ("worker", 0), ("worker", 1)
@@ -22,26 +20,6 @@ def check_refused(job, task, *texts, exit_code=1):
     assert job.exit_code(task) == exit_code, job.logs()
     for text in texts:
         assert text in job.log(task), job.logs()
-
-
-def fetch(port, path):
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
-        return answer.read().decode()
-
-
-def is_up(port):
-    try:
-        return fetch(port, "/healthz")
-    except (urllib.error.URLError, ConnectionError):
-        return ""
-
-
-def metric(port, name):
-    """0 while there is none."""
-    if not is_up(port):
-        return 0
-    lines = [line for line in fetch(port, "/metrics").splitlines() if line.startswith(name + " ")]
-    return float(lines[0].split()[1]) if lines else 0
 
 
 # Start --------------------------------------------------------------------------------------------
@@ -201,7 +179,7 @@ def openssl(*words):
 
 
 class Authority:
-    """A CA, and certificates for 127.0.0.1."""
+    """A CA, and certificates."""
 
     def __init__(self, folder):
         folder.mkdir()
@@ -210,10 +188,10 @@ class Authority:
                 "-nodes", "-days", 2, "-subj", "/CN=authority", "-keyout", folder / "ca.key",
                 "-out", folder / "ca.pem")
 
-    def flags(self, name):
+    def flags(self, name, alternative_name="IP:127.0.0.1"):
         key, request, cert = (self.folder / f"{name}.{end}" for end in ["key", "csr", "pem"])
         names = self.folder / f"{name}.ext"
-        names.write_text("subjectAltName=IP:127.0.0.1\n")
+        names.write_text(f"subjectAltName={alternative_name}\n")
         openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
                 "-subj", f"/CN={name}", "-keyout", key, "-out", request)
         openssl("x509", "-req", "-in", request, "-CA", self.folder / "ca.pem", "-CAkey",
@@ -238,6 +216,24 @@ def test_tls(story, cluster, tmp_path):
     check_refused(job, WORKER, f"{stranger['tls_cert']} is not vouched for by", exit_code=2)
     job.start(WORKER, **flags[WORKER])
     assert job.wait().digest() == story.digest()
+
+
+def test_tls_by_another_name(story, cluster, tmp_path):
+    """One name in all certificates, which is not the address of any task."""
+    flags = Authority(tmp_path / "ours").flags("task", "DNS:tasks.example")
+    job = cluster(sync=True, common=flags, **story.flags)
+    job.start(SERVER, OTHER_SERVER, CHIEF, tls_server_name="tasks.example")
+    job.wait_for_log(SERVER, "serves 1/2")
+    for name in [None, "others.example"]:
+        job.start(WORKER, start_timeout=1, tls_server_name=name)
+        check_refused(job, WORKER, f"waited 1 s for worker 0 ({job.worker_hosts[0]})")
+    job.start(WORKER, tls_server_name="tasks.example")
+    assert job.wait().digest() == story.digest()
+
+
+def test_a_name_without_certificates(story, cluster):
+    job = cluster(**story.flags).start(SERVER, tls_server_name="tasks.example")
+    check_refused(job, SERVER, "--tls_server_name", "--tls_cert", exit_code=2)
 
 
 # End ----------------------------------------------------------------------------------------------
@@ -283,51 +279,3 @@ def test_server_is_gone_for_good(story, cluster):
     job.wait_for_log(OTHER_SERVER, "serves 1/2")
     job.kill(SERVER)
     check_refused(job, CHIEF, f"ps 0 ({job.ps_hosts[0]})", exit_code=3)
-
-
-# Seen from outside --------------------------------------------------------------------------------
-
-
-def test_metrics_of_every_task(story, cluster):
-    job = cluster(**story.flags | ENDLESS)
-    ports = dict(zip(job.tasks, clusters.free_ports(4)))
-    for task, port in ports.items():
-        job.start(task, metrics_port=port)
-    for port in ports.values():
-        clusters.until(lambda: is_up(port), job.logs)
-
-    for task in job.tasks:
-        for name in ["capstan_pulls_total", "capstan_pushes_total", "capstan_sent_bytes_total",
-                     "capstan_received_bytes_total"]:
-            clusters.until(lambda: metric(ports[task], name) > 0, job.logs)
-    for name in ["capstan_applied_step", "capstan_rows", "capstan_parameter_bytes"]:
-        clusters.until(lambda: metric(ports[SERVER], name) > 0, job.logs)
-    with pytest.raises(urllib.error.HTTPError, match="404"):
-        fetch(ports[SERVER], "/other")
-
-
-# grpc.health.v1.Health/Check, in a process of its own: gRPC's threads and forks do not mix.
-HEALTH = """
-import sys, grpc
-with grpc.insecure_channel(sys.argv[1]) as channel:
-    check = channel.unary_unary("/grpc.health.v1.Health/Check")
-    print(check(b"", timeout=20, wait_for_ready=True).hex())
-"""
-SERVING = "0801"
-
-
-def test_grpc_health_service(story, cluster):
-    pytest.importorskip("grpc", reason="grpcio is not installed")
-    job = cluster(**story.flags | ENDLESS).start()
-    for address in job.ps_hosts + job.worker_hosts:
-        done = subprocess.run([sys.executable, "-c", HEALTH, address], capture_output=True,
-                              text=True, timeout=clusters.DEADLINE_S)
-        assert done.stdout.strip() == SERVING, done.stderr + job.logs()
-
-
-def test_lines_say_who_and_how(story, cluster):
-    job = cluster(**story.flags | {"steps_to_validate": 20}).start().wait()
-    for task in job.tasks:
-        name = "{} {}".format(*task)
-        assert all(f" {name}: " in line for line in job.log(task).splitlines()), job.logs()
-    assert "examples/s" in job.log(CHIEF) and "staleness" in job.log(CHIEF)

@@ -1,136 +1,63 @@
-"""Each task on a host of its own, as far as the network goes: a namespace with one cable to a
-bridge, which stands in a namespace too. Cables are pulled, and a relay spoils what goes through
-it."""
+"""Each task on a host of its own: a network namespace. What a network does to a job."""
 
-import os
-import pathlib
-import re
-import shutil
-import subprocess
-import sys
 import time
 
 import pytest
 
 import cluster as clusters
 
-SERVER, WORKER = ("ps", 0), ("worker", 1)
-CHIEF = ("worker", 0)
-PORT = 2222
+SERVER, OTHER_SERVER = ("ps", 0), ("ps", 1)
+CHIEF, WORKER = ("worker", 0), ("worker", 1)
 
 
-def ip(*words, check=True):
-    return subprocess.run(["ip", *map(str, words)], check=check, capture_output=True, text=True,
-                          timeout=clusters.DEADLINE_S)
+def pause(seconds):
+    end = time.monotonic() + seconds
+    clusters.until(lambda: time.monotonic() > end, "the end of a pause")
 
 
-class Hosts:
-    """Task i has the address 10.77.2.i; who calls 10.77.1.i reaches the hub, where a relay may
-    listen."""
+def test_hosts_of_their_own(story, spread):
+    """With working folders of their own, too."""
+    job = spread(story, sync=True).start().wait()
+    assert job.digest() == story.digest()
+    assert len({job.folder_of(task) for task in job.tasks}) == 4
 
-    def __init__(self, tasks):
-        prefix = f"capstan{os.getpid()}"
-        self.hub = f"{prefix}hub"
-        self.numbers = {task: number for number, task in enumerate(tasks, start=1)}
-        self.names = {task: f"{prefix}-{number}" for task, number in self.numbers.items()}
-        self.relay = None
 
-    def make(self):
-        self.remove_old_ones()
-        ip("netns", "add", self.hub)
-        ip("-n", self.hub, "link", "set", "lo", "up")
-        ip("-n", self.hub, "link", "add", "bridge", "type", "bridge")
-        ip("-n", self.hub, "link", "set", "bridge", "up")
-        for task, number in self.numbers.items():
-            name = self.names[task]
-            ip("-n", self.hub, "addr", "add", f"10.77.1.{number}/16", "dev", "bridge")
-            ip("netns", "add", name)
-            ip("-n", self.hub, "link", "add", f"cable{number}", "type", "veth", "peer", "name",
-               "eth0", "netns", name)
-            ip("-n", self.hub, "link", "set", f"cable{number}", "master", "bridge", "up")
-            ip("-n", name, "addr", "add", f"10.77.2.{number}/16", "dev", "eth0")
-            ip("-n", name, "link", "set", "eth0", "up")
-            ip("-n", name, "link", "set", "lo", "up")
+# Two hosts, a server and a worker on each ---------------------------------------------------------
 
-    @staticmethod
-    def remove_old_ones():
-        """Of test runs that were killed."""
-        for name in re.findall(r"^capstan\d+\S+", ip("netns", "list").stdout, re.MULTILINE):
-            if not pathlib.Path("/proc", re.search(r"\d+", name)[0]).exists():
-                ip("netns", "del", name, check=False)
-
-    def remove(self):
-        if self.relay is not None:
-            self.relay.kill()
-            self.relay.wait()
-        for name in [*self.names.values(), self.hub]:
-            ip("netns", "del", name, check=False)
-
-    def addresses(self, role, through_relay=False):
-        network = 1 if through_relay else 2
-        return [f"10.77.{network}.{number}:{PORT}" for task, number in self.numbers.items()
-                if task[0] == role]
-
-    def exec_in(self, task):
-        return ["ip", "netns", "exec", self.names[task]]
-
-    def pull(self, task):
-        """The task's own end stays up: nobody is told."""
-        ip("-n", self.hub, "link", "set", f"cable{self.numbers[task]}", "nomaster")
-
-    def plug(self, task):
-        ip("-n", self.hub, "link", "set", f"cable{self.numbers[task]}", "master", "bridge")
-
-    def start_relay(self, seed, log_path):
-        pairs = [f"10.77.1.{number}:{PORT}=10.77.2.{number}:{PORT}"
-                 for number in self.numbers.values()]
-        with open(log_path, "w") as log:
-            self.relay = subprocess.Popen(
-                ["ip", "netns", "exec", self.hub, sys.executable,
-                 pathlib.Path(__file__).with_name("relay.py"), str(seed), *pairs],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                preexec_fn=clusters.die_with_parent)
-        clusters.until(lambda: "ready" in log_path.read_text() or self.relay.poll() is not None,
-                       "the relay")
-        assert self.relay.poll() is None, log_path.read_text()
+ARTICLE = "4.0.84.{}"
 
 
 @pytest.fixture
-def hosts():
-    if os.geteuid() != 0:
-        pytest.skip("network namespaces want root")
-    if shutil.which("ip") is None:
-        pytest.skip("network namespaces want the program ip (iproute2)")
-    made = Hosts([SERVER, ("ps", 1), CHIEF, WORKER])
-    try:
-        try:
-            made.make()
-        except subprocess.CalledProcessError as error:
-            failed = f"{' '.join(error.cmd)}: {error.stderr.strip()}"
-            pytest.skip(f"no network namespaces here: {failed}")
-        yield made
-    finally:
-        made.remove()
-
-
-@pytest.fixture
-def spread(cluster, hosts, tmp_path):
-    """A job whose tasks are on these hosts, each in a working folder of its own."""
-    def make(story, through_relay=False, **flags):
-        token = tmp_path / "token"
-        token.touch(mode=0o600)
-        token.write_text("a-secret-of-all-the-hosts\n")
-        job = cluster(ps_hosts=hosts.addresses("ps", through_relay),
-                      worker_hosts=hosts.addresses("worker", through_relay),
-                      common={"auth_token_file": token}, **story.flags | flags)
+def two_hosts(cluster, make_hosts, tmp_path):
+    """The article's: ps at port 2222 and worker at 2223 of 4.0.84.3, and of 4.0.84.4 too."""
+    def make(story, workers, **flags):
+        tasks = {SERVER: 3, OTHER_SERVER: 4} | dict(list({CHIEF: 3, WORKER: 4}.items())[:workers])
+        hosts = make_hosts(tasks, ARTICLE)
+        job = cluster(ps_hosts=hosts.addresses("ps"),
+                      worker_hosts=hosts.addresses("worker", port=2223), workers=workers,
+                      common={"insecure": True}, **story.flags | flags)
         job.wrap = hosts.exec_in
         return job
     return make
 
 
-def test_hosts_of_their_own(story, spread):
-    job = spread(story, sync=True).start().wait()
+def test_a_server_and_a_worker_on_each_of_two_hosts(story, two_hosts):
+    job = two_hosts(story, workers=2, sync=True).start().wait()
     assert job.digest() == story.digest()
+
+
+@pytest.mark.parametrize("liar", [SERVER, OTHER_SERVER])
+def test_the_typo_of_the_article(story, two_hosts, liar):
+    """One task was told another worker than all others. Then it dumped core."""
+    job = two_hosts(story, workers=1)
+    job.start(*[task for task in job.tasks if task != liar])
+    job.start(liar, worker_hosts="4.0.84.4:2223")
+    assert job.exit_code(CHIEF) == 1, job.logs()
+    for text in ["4.0.84.4:2223", "4.0.84.3:2223", "{} {}".format(*liar)]:
+        assert text in job.log(CHIEF), job.logs()
+
+
+# A network that fails -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("task, seconds", [(WORKER, 4), (SERVER, 3), (SERVER, 8)])
@@ -140,8 +67,7 @@ def test_a_cable_is_pulled(medium_story, spread, hosts, task, seconds):
     job = spread(medium_story, sync=True, steps_to_validate=10, checkpoint_steps=40).start()
     job.wait_for_log(CHIEF, r"Step: \d+,")
     hosts.pull(task)
-    end = time.monotonic() + seconds
-    clusters.until(lambda: time.monotonic() > end, "the end of the cut")
+    pause(seconds)
     assert not job.has_ended(CHIEF), job.logs()
     hosts.plug(task)
     job.wait(90)
@@ -149,13 +75,38 @@ def test_a_cable_is_pulled(medium_story, spread, hosts, task, seconds):
     assert job.counts()[2:] == (0, 0)
 
 
+@pytest.mark.parametrize("target", [["DROP"], ["REJECT", "--reject-with", "tcp-reset"]])
+def test_one_worker_does_not_reach_one_server(medium_story, spread, hosts, target):
+    """Both talk to the chief all the time."""
+    job = spread(medium_story, sync=True, steps_to_validate=10).start()
+    job.wait_for_log(CHIEF, r"Step: \d+,")
+    take_back = hosts.refuse(SERVER, WORKER, *target)
+    pause(3)
+    assert not job.has_ended(CHIEF), job.logs()
+    take_back()
+    job.wait(90)
+    assert job.digest() == medium_story.digest()
+    assert job.counts()[2:] == (0, 0)
+
+
 @pytest.mark.parametrize("flags", [{"sync": True}, {}])
-def test_a_relay_that_spoils_the_network(story, long_story, spread, hosts, tmp_path, flags):
+def test_a_relay_that_breaks_connections(story, long_story, spread, hosts, tmp_path, flags):
     training, examples = (story, 6000) if flags else (long_story, 40000)
     log = tmp_path / "relay.log"
     hosts.start_relay(1, log)
-    job = spread(training, through_relay=True, checkpoint_secs=2, **flags).start().wait(120)
+    job = spread(training, address="10.77.1.{}", checkpoint_secs=2, **flags).start().wait(120)
     assert job.counts() == (examples, examples, 0, 0)
     if flags:
         assert job.digest() == story.digest()
     assert "stalled" in log.read_text() or "closed" in log.read_text()
+
+
+@pytest.mark.parametrize("flags", [{"sync": True}, {}])
+def test_packets_are_lost_doubled_and_late(story, spread, hosts, tmp_path, flags):
+    log = tmp_path / "relay.log"
+    hosts.start_packet_relay(1, log)
+    job = spread(story, address="10.78.2.{}", checkpoint_secs=2, **flags).start().wait(120)
+    assert job.counts() == (6000, 6000, 0, 0)
+    if flags:
+        assert job.digest() == story.digest()
+    assert {"lost", "twice", "late"} <= set(log.read_text().split())
