@@ -1,5 +1,6 @@
-"""Tasks of every role are killed, stopped for a while and started again, by a die with a seed: the
-end is as if nothing had happened. CAPSTAN_FULL=1 makes it long."""
+"""Tasks of every role are killed and started again, stopped for a while, cut off from the network
+for a while, by a die with a seed: the end is as if nothing had happened. CAPSTAN_FULL=1 makes it
+long."""
 
 import os
 import random
@@ -20,19 +21,32 @@ ASYNC_EPOCHS = 2 * EPOCHS
 DEADLINE_S = 1800 if FULL else 120
 
 
+def make_story(folder, synth, epochs, **model):
+    return Training(folder, synth("clicks", 30000, first_row=500_000),
+                    model_file=write_model(folder, **model), shuffle_block=1000, seed=5,
+                    train_files=synth("clicks", EXAMPLES, files=3), train_batch_size=200,
+                    epoch_number=epochs)
+
+
 @pytest.fixture(scope="module")
-def chaos_story(tmp_path_factory, synth):
-    folder = tmp_path_factory.mktemp("chaos")
-    return Training(folder, synth("clicks", 10000, first_row=500_000),
-                 model_file=write_model(folder), train_files=synth("clicks", EXAMPLES, files=3),
-                 train_batch_size=200, epoch_number=EPOCHS, shuffle_block=1000, seed=5)
+def sync_story(tmp_path_factory, synth):
+    return make_story(tmp_path_factory.mktemp("sync"), synth, EPOCHS)
+
+
+@pytest.fixture(scope="module")
+def async_story(tmp_path_factory, synth):
+    """Of a model that makes little of the order of its examples: undisturbed runs differ from that
+    of one machine by 0.0001 at most."""
+    return make_story(tmp_path_factory.mktemp("async"), synth, ASYNC_EPOCHS, optimizer="adagrad",
+                      deep={"hidden": [16, 8]}, embedding={"dim": 4})
 
 
 class Chaos:
     """Hits a job until it is done; starts again what has ended in another way than it should."""
 
-    def __init__(self, job, seed):
+    def __init__(self, job, hosts, seed):
         self.job = job
+        self.hosts = hosts
         self.random = random.Random(seed)
         self.faults = []
 
@@ -51,16 +65,22 @@ class Chaos:
         if process.poll() is not None:
             self.job.start(task)
             return
-        if self.random.random() < 0.6:
+        die = self.random.random()
+        if die < 0.5:
             self.faults.append(("killed", task))
             self.job.kill(task)
             self.pause(0, 0.5)
             self.job.start(task)
-        else:
+        elif die < 0.75:
             self.faults.append(("stopped", task))
             process.send_signal(signal.SIGSTOP)
             self.pause(0.2, 3)
             process.send_signal(signal.SIGCONT)
+        else:
+            self.faults.append(("cut off", task))
+            self.hosts.pull(task)
+            self.pause(0.2, 3)
+            self.hosts.plug(task)
 
     def run(self):
         while len(self.faults) < FAULTS and self.pause(0.1, 1):
@@ -81,21 +101,29 @@ class Chaos:
         return self.is_done() and (ended_early or all(end == 0 for end in ends))
 
 
+    def check_variety(self):
+        """Every role and every kind was there."""
+        kinds, tasks = zip(*self.faults)
+        assert set(kinds) == {"killed", "stopped", "cut off"}, self.faults
+        assert set(tasks) == set(self.job.tasks), self.faults
+
+
 @pytest.mark.parametrize("seed", [1])
-def test_sync(chaos_story, cluster, seed):
-    job = cluster(sync=True, checkpoint_secs=0.5, **chaos_story.flags).start()
-    chaos = Chaos(job, seed)
+def test_sync(sync_story, spread, hosts, seed):
+    job = spread(sync_story, sync=True, checkpoint_secs=0.5).start()
+    chaos = Chaos(job, hosts, seed)
     chaos.run()
-    assert job.digest() == chaos_story.digest(), f"{chaos.faults}\n{job.logs()}"
+    chaos.check_variety()
+    assert job.digest() == sync_story.digest(), f"{chaos.faults}\n{job.logs()}"
     assert job.counts() == (EXAMPLES * EPOCHS, EXAMPLES * EPOCHS, 0, 0)
 
 
 @pytest.mark.parametrize("seed", [2])
-def test_async(chaos_story, cluster, seed):
+def test_async(async_story, spread, hosts, seed):
     examples = EXAMPLES * ASYNC_EPOCHS
-    job = cluster(checkpoint_secs=0.5,
-                  **chaos_story.flags | {"epoch_number": ASYNC_EPOCHS}).start()
-    chaos = Chaos(job, seed)
+    job = spread(async_story, checkpoint_secs=0.5).start()
+    chaos = Chaos(job, hosts, seed)
     chaos.run()
+    chaos.check_variety()
     assert job.counts() == (examples, examples, 0, 0), chaos.faults
-    assert abs(chaos_story.auc(job.checkpoints) - chaos_story.auc_of_one_machine()) < 0.01
+    assert abs(async_story.auc(job.checkpoints) - async_story.auc_of_one_machine()) < 0.002

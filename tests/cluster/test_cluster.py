@@ -16,7 +16,7 @@ def test_alone_is_a_cluster_too(story, cluster):
     assert job.digest() == story.digest()
 
 
-@pytest.mark.parametrize("servers, workers", [(1, 2), (2, 1), (2, 3), (3, 2)])
+@pytest.mark.parametrize("servers, workers", [(1, 2), (2, 1), (2, 3), (3, 2), (2, 8)])
 def test_sync_has_the_bits_of_one_machine(story, cluster, servers, workers):
     job = cluster(servers=servers, workers=workers, sync=True, **story.flags).start().wait()
     assert job.digest() == story.digest()
@@ -33,7 +33,7 @@ def test_async_trains_each_example_once(long_story, cluster):
     """And the model is as good."""
     job = cluster(workers=3, **long_story.flags).start().wait()
     assert job.counts() == (40000, 40000, 0, 0)
-    assert abs(long_story.auc(job.checkpoints) - long_story.auc_of_one_machine()) < 0.01
+    assert abs(long_story.auc(job.checkpoints) - long_story.auc_of_one_machine()) < 0.002
 
 
 @pytest.mark.parametrize("flags", [{"sync": True}, {"max_staleness": 1}])
