@@ -64,7 +64,7 @@ std::optional<std::string> PathOfLine(std::string_view line, const Hierarchy& hi
   const bool is_it = hierarchy.mount == kVersion2.mount
                          ? controllers == ",,"
                          : controllers.find(",memory,") != std::string::npos;
-  if (!is_it) return std::nullopt;
+  if (!is_it || !line.substr(second + 1).starts_with('/')) return std::nullopt;
   return std::string(line.substr(second + 1));
 }
 

@@ -12,8 +12,12 @@ namespace {
 constexpr double kPointsBelow = 0.05;  // until a threshold counts as not passed again
 constexpr size_t kTablesNamed = 3;
 
-std::string Gigabytes(int64_t bytes) {
-  return fmt::format("{:.1f} GB", static_cast<double>(bytes) * 1e-9);
+constexpr int64_t kGigabyte = 1'000'000'000;
+
+std::string SizeText(int64_t bytes) {
+  const double number = static_cast<double>(bytes);
+  return bytes < kGigabyte / 10 ? fmt::format("{:.0f} MB", number * 1e-6)
+                                : fmt::format("{:.1f} GB", number * 1e-9);
 }
 
 // The largest first.
@@ -22,11 +26,11 @@ std::string TablesText(std::vector<TableMemory> tables) {
                    [](const auto& a, const auto& b) { return a.bytes > b.bytes; });
   std::string text;
   for (size_t i = 0; i < std::min(tables.size(), kTablesNamed); ++i) {
-    text += fmt::format("; table {}: {}, {} rows", tables[i].name, Gigabytes(tables[i].bytes),
+    text += fmt::format("; table {}: {}, {} rows", tables[i].name, SizeText(tables[i].bytes),
                         WithCommas(tables[i].rows));
   }
   if (tables.size() > kTablesNamed) {
-    text += fmt::format("; {} other tables less", tables.size() - kTablesNamed);
+    text += fmt::format("; the other {} less", tables.size() - kTablesNamed);
   }
   return text;
 }
@@ -46,7 +50,7 @@ std::optional<std::string> MemoryWatch::Look(const MemoryUse& use,
   return fmt::format(
       "memory: {:.0f} % of {} ({}){}; admission_count and expiry_steps of a table in the model "
       "file, or more servers, would help",
-      100 * fraction, Gigabytes(use.limit_bytes), Gigabytes(use.used_bytes),
+      100 * fraction, SizeText(use.limit_bytes), SizeText(use.used_bytes),
       TablesText(std::move(tables)));
 }
 

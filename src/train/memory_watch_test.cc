@@ -18,7 +18,7 @@ TEST(MemoryWatchTest, NamesWhatFillsIt) {
   ASSERT_TRUE(line.has_value());
   EXPECT_EQ(*line,
             "memory: 82 % of 4.0 GB (3.3 GB); table C5: 1.9 GB, 11,800,000 rows; table C14: 0.8 "
-            "GB, 5,000,000 rows; table C2: 0.0 GB, 20 rows; 1 other tables less; admission_count "
+            "GB, 5,000,000 rows; table C2: 0 MB, 20 rows; the other 1 less; admission_count "
             "and expiry_steps of a table in the model file, or more servers, would help");
 }
 

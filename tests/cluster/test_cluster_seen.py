@@ -1,5 +1,6 @@
 """What an operator sees of a cluster: lines, metrics, health."""
 
+import os
 import pathlib
 import re
 import subprocess
@@ -87,6 +88,19 @@ def test_health_says_who_is_waited_for(story, cluster):
         clusters.until(lambda: status.health(ports[task]) == "ok\n", job.logs)
     job.kill(CHIEF)
     says(WORKER, f"ok: waiting for the chief ({chief_address})")
+
+
+def test_a_server_says_what_fills_its_memory(story, cluster, tmp_path):
+    """On a machine of 25 MB, as far as it can see."""
+    if os.geteuid() != 0:
+        pytest.skip("a mount namespace wants root")
+    (tmp_path / "meminfo").write_text("MemTotal: 24576 kB\n")
+    job = cluster(**story.flags | ENDLESS)
+    small = f"mount --bind {tmp_path}/meminfo /proc/meminfo && exec \"$@\""
+    job.wrap = lambda task: ["unshare", "-m", "sh", "-c", small, "sh"] if task == SERVER else []
+    job.start()
+    job.wait_for_log(SERVER, r"ps 0: memory: \d+ % of 25 MB \(\d+ MB\); table C\d+: \d+ MB, "
+                             r"[\d,]+ rows; .*expiry_steps")
 
 
 # grpc.health.v1.Health/Check, in a process of its own: gRPC's threads and forks do not mix.
