@@ -74,16 +74,16 @@ class Chaos:
         elif die < 0.75:
             self.faults.append(("stopped", task))
             process.send_signal(signal.SIGSTOP)
-            self.pause(0.2, 3)
+            self.pause(0.2, 2.5)
             process.send_signal(signal.SIGCONT)
         else:
             self.faults.append(("cut off", task))
             self.hosts.pull(task)
-            self.pause(0.2, 3)
+            self.pause(0.2, 2.5)
             self.hosts.plug(task)
 
     def run(self):
-        while len(self.faults) < FAULTS and self.pause(0.1, 1):
+        while len(self.faults) < FAULTS and self.pause(0.1, 0.6):
             self.hit()
         ended_early = self.is_done()
         deadline = time.monotonic() + DEADLINE_S
