@@ -55,6 +55,10 @@ class Parameters {
   // Training: rows of the keys, made where they are missing and admitted; counts and last step
   // updated.
   virtual Status Pull(int64_t step, std::span<const TableKeys> keys, PulledRows* rows) = 0;
+  // A hint: the next Pull will be of this step and these keys, and may be begun already, beside the
+  // computing and the Push of the batch that was pulled before, whose rows stay valid. Its rows may
+  // then lack that Push.
+  virtual Status StartPull(int64_t step, std::span<const TableKeys> keys) { return OkStatus(); }
   // Evaluation: nothing is made or counted.
   virtual Status Lookup(std::span<const TableKeys> keys, PulledRows* rows) = 0;
   // The dense weights as of the last Pull or Lookup: [dense size].
