@@ -132,7 +132,11 @@ void AnswerPulls(int keys, int64_t rows, double seconds) {
         .touched = {""},
         .counts = {counts},
         .rows = {{reinterpret_cast<const char*>(zeros.data()), zeros.size() * sizeof(float)}}};
-    const PushRequest push{.run = kRun, .pull_id = pull.pull_id, .rates_step = 1, .parts = {part}};
+    const PushRequest push{.run = kRun,
+                           .pull_id = pull.pull_id,
+                           .rates_step = 1,
+                           .parts = {part},
+                           .dense = {{{0, 1}, ""}}};
     server->Push(push.Encode(), reply);
   }
   RandomStream random(1);

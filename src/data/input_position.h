@@ -19,6 +19,7 @@ struct InputPosition {
   int64_t file = 0;
   int64_t record = 0;
   int64_t offset = 0;
+  bool operator==(const InputPosition&) const = default;
 };
 
 constexpr int kInputPositionFields = 7;

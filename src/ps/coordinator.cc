@@ -22,11 +22,6 @@ Status Refusal(const std::string& sentence) {
   return MakeStatus(absl::StatusCode::kFailedPrecondition, sentence);
 }
 
-bool IsSame(const InputPosition& a, const InputPosition& b) {
-  return a.epoch == b.epoch && a.block == b.block && a.batch == b.batch && a.example == b.example &&
-         a.file == b.file && a.record == b.record && a.offset == b.offset;
-}
-
 std::string Text(const InputPosition& p) {
   return fmt::format("epoch {} block {} example {} (file {} record {})", p.epoch, p.block,
                      p.example, p.file, p.record);
@@ -58,10 +53,10 @@ struct Coordinator::Rep {
   Status CheckRequest(const LeaseRequest& request) const;
   Status CheckSlices(const LeaseRequest& request) const;
   Status Meet(const LeaseRequest& request, milliseconds now);
-  Status TakeSteps(const LeaseRequest& request);
+  Status TakeSteps(const LeaseRequest& request, milliseconds now);
   Status TakePosition(int worker, int64_t step, const InputPosition& position);
   Status TakeLastStep(int worker, int64_t last_step);
-  void TakeSlices(const LeaseRequest& request);
+  void TakeSlices(const LeaseRequest& request, milliseconds now);
   void FinishSteps();
   void TakeBatches(const LeaseRequest& request, milliseconds now);
   void Count(int worker, int64_t examples, double loss_sum, double weight_sum);
@@ -163,6 +158,7 @@ Status Coordinator::Rep::Meet(const LeaseRequest& request, milliseconds now) {
   worker.left = request.leaves;
   worker.incarnation = request.incarnation;
   worker.last_seen = now;
+  if (is_sync()) board.Meet(request.worker);
   return OkStatus();
 }
 
@@ -182,13 +178,13 @@ void Coordinator::Rep::Count(int worker, int64_t examples, double loss_sum, doub
 }
 
 // All that can be refused comes first, so that a refused request changes nothing that counts.
-Status Coordinator::Rep::TakeSteps(const LeaseRequest& request) {
+Status Coordinator::Rep::TakeSteps(const LeaseRequest& request, milliseconds now) {
   RETURN_IF_ERROR(CheckSlices(request));
   for (const auto& [step, position] : request.positions) {
     RETURN_IF_ERROR(TakePosition(request.worker, step, position));
   }
   if (request.last_step >= 0) RETURN_IF_ERROR(TakeLastStep(request.worker, request.last_step));
-  TakeSlices(request);
+  TakeSlices(request, now);
   FinishSteps();
   return OkStatus();
 }
@@ -200,7 +196,7 @@ Status Coordinator::Rep::TakePosition(int worker, int64_t step, const InputPosit
                          step <= finished + 1 + options.leases.steps_ahead;
   if (!is_of_use) return OkStatus();
   Step& known = steps[step];
-  if (known.has_position && !IsSame(known.position, position)) {
+  if (known.has_position && known.position != position) {
     return Refusal(fmt::format(
         "the data differ: behind step {} {} is at {}, {} at {}; do all tasks see the same files?",
         step, NameOfWorker(known.position_teller), Text(known.position), NameOfWorker(worker),
@@ -230,7 +226,11 @@ Status Coordinator::Rep::TakeLastStep(int worker, int64_t last_step) {
   return OkStatus();
 }
 
-void Coordinator::Rep::TakeSlices(const LeaseRequest& request) {
+void Coordinator::Rep::TakeSlices(const LeaseRequest& request, milliseconds now) {
+  if (!request.slices.empty()) {
+    board.SlicesReported(request.worker, request.slices[0].step,
+                         static_cast<int>(request.slices.size()), now);
+  }
   for (const LeaseRequest::SliceReport& report : request.slices) {
     if (!board.SliceDone(report.step, report.slice)) {
       ++progress.repeated;
@@ -395,7 +395,7 @@ StatusOr<LeaseAnswer> Coordinator::Lease(const LeaseRequest& request, millisecon
     answer.wait_ms = 0;
   } else {
     if (rep.is_sync()) {
-      RETURN_IF_ERROR(rep.TakeSteps(request));
+      RETURN_IF_ERROR(rep.TakeSteps(request, now));
     } else {
       rep.TakeBatches(request, now);
     }

@@ -149,6 +149,31 @@ TEST(CoordinatorTest, StepsAreCountedOnce) {
   EXPECT_EQ(progress.loss_sum, 0);
 }
 
+TEST(CoordinatorTest, SharesFollowWhatReportsTakeTime) {
+  CoordinatorOptions options = Options(TrainMode::kSync);
+  options.leases.slices = 8;
+  Coordinator coordinator(options);
+  coordinator.Begin(kRun, 0, At(0), {});
+  const auto ask = [&](LeaseRequest request, int ms) {
+    request.max_slices = 8;
+    return coordinator.Lease(request, kNow + milliseconds(ms))->slices;
+  };
+  LeaseRequest hello = Request(1);
+  hello.run = RunId();
+  ask(hello, 0);
+  const auto first = ask(Request(0), 0), second = ask(Request(1), 0);
+  EXPECT_EQ(first, (std::vector<int32_t>{0, 1, 2, 3}));
+  EXPECT_EQ(second, (std::vector<int32_t>{4, 5, 6, 7}));
+  EXPECT_EQ(ask(StepReport(0, 1, {0, 1, 2, 3}), 100), (std::vector<int32_t>{0, 1, 2, 3}));
+  // Now both are known; a report that comes twice is no news.
+  EXPECT_EQ(ask(StepReport(1, 1, {4, 5, 6, 7}), 300), (std::vector<int32_t>{4, 5}));
+  EXPECT_EQ(ask(StepReport(1, 1, {4, 5, 6, 7}), 301), (std::vector<int32_t>{4, 5}));
+  // Who comes again in the same step gets its share of what is left.
+  EXPECT_EQ(ask(StepReport(0, 2, {0, 1, 2, 3}), 400), std::vector<int32_t>{6});
+  EXPECT_EQ(ask(StepReport(1, 2, {4, 5}), 500), std::vector<int32_t>{7});
+  EXPECT_EQ(ask(StepReport(0, 2, {6}), 500), (std::vector<int32_t>{0, 1, 2, 3, 4, 5}));
+}
+
 TEST(CoordinatorTest, PositionsOfTheLastSteps) {
   Coordinator coordinator(Options(TrainMode::kSync));
   coordinator.Begin(kRun, 40, At(400), {});

@@ -73,9 +73,9 @@ class PartCursor {
 };
 
 // `count` dense gradients from the `offset`-th on: where they lie, or made in `*memory`.
-const float* DenseValues(const StoredPart& stored, int64_t offset, int64_t count,
+const float* DenseValues(const StoredDense& stored, int64_t offset, int64_t count,
                          std::vector<float>* memory) {
-  const std::string_view dense = stored.part.dense;
+  const std::string_view dense = stored.sum.values;
   if (dense.empty()) {
     memory->assign(count, 0.0f);
     return memory->data();
@@ -146,22 +146,28 @@ Status GradientSum::Check(const StoredPart& stored) const {
     };
     RETURN_IF_ERROR(Annotate(check(), fmt::format("table {}", t)));
   }
-  const size_t wanted = static_cast<size_t>(message_floats_) * value_bytes;
-  if (!part.dense.empty() && part.dense.size() != wanted) {
-    return Error("{} bytes of dense gradients, wanted {}", part.dense.size(), wanted);
-  }
   return OkStatus();
 }
 
-void GradientSum::Add(std::span<const StoredPart* const> parts, WorkerPool* pool) {
+Status GradientSum::Check(const StoredDense& dense) const {
+  const size_t wanted = static_cast<size_t>(message_floats_) * ValueBytes(dense.format);
+  const size_t size = dense.sum.values.size();
+  if (size == 0 || size == wanted) return OkStatus();
+  return Error("{} bytes of dense gradients, wanted {}", size, wanted);
+}
+
+void GradientSum::Add(std::span<const StoredPart* const> parts,
+                      std::span<const StoredDense* const> dense, int slices, WorkerPool* pool) {
   keys_.assign(dims_.size(), {});
   gradients_.rows.assign(dims_.size(), {});
+  std::vector<SliceNode> nodes;
+  for (const StoredDense* one : dense) nodes.push_back(one->sum.node);
   const int64_t tables = static_cast<int64_t>(dims_.size());
   pool->ParallelFor(tables + static_cast<int64_t>(dense_.size()), [&](int64_t task, int worker) {
     if (task < tables) {
       AddTable(parts, static_cast<int>(task));
     } else {
-      AddDense(parts, message_offsets_[task - tables], dense_[task - tables]);
+      AddDense(dense, nodes, slices, message_offsets_[task - tables], dense_[task - tables]);
     }
   });
   gradients_.dense = dense_sum_;
@@ -212,18 +218,15 @@ void GradientSum::AddTable(std::span<const StoredPart* const> parts, int t) {
   gradients_.rows[t] = std::span<const float>(table.rows).first(table.keys.size() * dim);
 }
 
-void GradientSum::AddDense(std::span<const StoredPart* const> parts, int64_t message_offset,
+void GradientSum::AddDense(std::span<const StoredDense* const> dense,
+                           std::span<const SliceNode> nodes, int slices, int64_t message_offset,
                            const FloatRange& range) {
-  float* const sum = dense_sum_.data() + range.offset;
-  std::vector<float> memory;
-  for (size_t p = 0; p < parts.size(); ++p) {
-    const float* const values = DenseValues(*parts[p], message_offset, range.count, &memory);
-    if (p == 0) {
-      std::copy(values, values + range.count, sum);
-    } else {
-      AddTo(values, range.count, sum);
-    }
+  std::vector<std::vector<float>> memory(dense.size());
+  std::vector<const float*> values;
+  for (size_t n = 0; n < dense.size(); ++n) {
+    values.push_back(DenseValues(*dense[n], message_offset, range.count, &memory[n]));
   }
+  AddSliceTree({0, slices}, nodes, values, range.count, dense_sum_.data() + range.offset);
 }
 
 }  // namespace capstan

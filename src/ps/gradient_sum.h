@@ -30,6 +30,11 @@ struct StoredPart {
   ValueFormat format = ValueFormat::kFloat32;
   PushPart part;
 };
+struct StoredDense {
+  std::shared_ptr<const std::string> message;
+  ValueFormat format = ValueFormat::kFloat32;
+  PushDense sum;
+};
 
 // One thread at a time (the pool helps).
 class GradientSum {
@@ -38,12 +43,17 @@ class GradientSum {
   // array of `dense_size` floats.
   GradientSum(std::vector<int> dims, std::vector<FloatRange> dense, int64_t dense_size);
 
-  // Whether all arrays of a part have the sizes that its keys ask for. Before Add.
+  // Whether all arrays have the sizes that the keys, or the server's dense pieces, ask for. Before
+  // Add.
   Status Check(const StoredPart& part) const;
+  Status Check(const StoredDense& dense) const;
 
-  // Adds parts up in their order: rows from zeros on, dense gradients from the first part on, as
-  // Trainer adds its slices; so the same bits. A single part of floats is used where it lies.
-  void Add(std::span<const StoredPart* const> parts, WorkerPool* pool);
+  // Adds up as Trainer adds its slices, so with the same bits: rows in the order of the parts, from
+  // zeros on; dense gradients as the tree of so many slices says, whose nodes `dense` are, in order
+  // (slice_tree.h; CoverSliceTree must be true of them). A single part of floats is used where it
+  // lies.
+  void Add(std::span<const StoredPart* const> parts, std::span<const StoredDense* const> dense,
+           int slices, WorkerPool* pool);
 
   // Of the last Add; keys that some part touched, sorted. Valid while its parts are.
   std::span<const TableKeys> keys() const { return keys_; }
@@ -56,8 +66,8 @@ class GradientSum {
     AlignedVector<float> rows;
   };
   void AddTable(std::span<const StoredPart* const> parts, int table);
-  void AddDense(std::span<const StoredPart* const> parts, int64_t message_offset,
-                const FloatRange& range);
+  void AddDense(std::span<const StoredDense* const> dense, std::span<const SliceNode> nodes,
+                int slices, int64_t message_offset, const FloatRange& range);
 
   const std::vector<int> dims_;
   std::vector<FloatRange> dense_;         // pieces of a bounded size …

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "params/slice_tree.h"
+
 namespace capstan {
 namespace {
 
@@ -94,8 +96,15 @@ bool LeaseBoard::MayTake(int worker, const Slice& slice, int round, milliseconds
          static_cast<int>(slice.owners.size()) <= options_.backup_workers;
 }
 
+// How many of `may_take` slices.
+int LeaseBoard::ShareOf(int worker, int64_t step, int max_slices, int may_take) const {
+  const int of = paces_.HasHad(worker, step) ? may_take : options_.slices;
+  return std::min({paces_.ShareOf(worker, of), max_slices, may_take});
+}
+
 LeaseBoard::Grant LeaseBoard::TakeSlices(int worker, int max_slices, milliseconds now,
                                          int64_t up_to_step) {
+  paces_.Meet(worker);
   Grant grant;
   const int64_t oldest = finished_step_ + 1;
   int64_t last = oldest + options_.steps_ahead;
@@ -106,14 +115,18 @@ LeaseBoard::Grant LeaseBoard::TakeSlices(int worker, int max_slices, millisecond
     slices.resize(options_.slices);
     const int rounds = grant.step == oldest ? 3 : 2;
     for (int round = 0; round < rounds; ++round) {
-      for (int i = 0; i < options_.slices; ++i) {
-        if (!MayTake(worker, slices[i], round, now)) continue;
+      std::vector<bool> may(options_.slices);
+      for (int i = 0; i < options_.slices; ++i) may[i] = MayTake(worker, slices[i], round, now);
+      const int count = static_cast<int>(std::ranges::count(may, true));
+      if (count == 0) continue;
+      const bool is_own = round == 0;
+      grant.slices = ChooseNeighbours(
+          may, is_own ? max_slices : ShareOf(worker, grant.step, max_slices, count));
+      for (const int32_t i : grant.slices) {
         if (round == 1) slices[i].given = now;
         slices[i].owners.insert(worker);
-        grant.slices.push_back(i);
-        if (static_cast<int>(grant.slices.size()) == max_slices) break;
       }
-      if (grant.slices.empty()) continue;
+      if (!is_own) paces_.Given(worker, grant.step, static_cast<int>(grant.slices.size()), now);
       grant.kind = Grant::Kind::kSlices;
       return grant;
     }
@@ -213,6 +226,7 @@ void LeaseBoard::DropBlocks() {
 }
 
 void LeaseBoard::Lost(int worker) {
+  paces_.Lost(worker);
   for (auto& [step, slices] : steps_) {
     for (Slice& slice : slices) slice.owners.erase(worker);
   }

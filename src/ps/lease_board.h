@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "data/input_position.h"
+#include "ps/worker_paces.h"
 
 namespace capstan {
 
@@ -50,7 +51,7 @@ class LeaseBoard {
  public:
   explicit LeaseBoard(const LeaseBoardOptions& options);
 
-  // Each of the two forgets everything before it.
+  // Each of the two forgets everything before it (but how fast workers are).
   // Sync: the next step to do, and how many steps there are in all once that is known (a worker
   // that reaches the end of the data says so).
   void StartSync(int64_t next_step);
@@ -71,7 +72,9 @@ class LeaseBoard {
   // Sync: slices of one step, at most `max_slices` and, if `up_to_step` >= 0, of steps up to that
   // one only: what a worker asks for while its pull waits for that step. Else nobody would do the
   // slices of a lost worker while all others wait for them. Order: free slices of the oldest
-  // unfinished step, late ones of it, free ones of later steps.
+  // unfinished step, late ones of it, free ones of later steps. Of these it gets its share of the
+  // whole step at once (WorkerPaces), neighbours if possible; who comes again in the same step gets
+  // its share of what is left.
   // Async: the worker's block for one batch more, if it is not too far ahead of the slowest worker
   // that has a block.
   struct Grant {
@@ -82,6 +85,12 @@ class LeaseBoard {
   };
   Grant Take(int worker, int max_slices, std::chrono::milliseconds now, int64_t up_to_step = -1);
 
+  // Sync: the worker is there: others leave its share to it. (Take says that, too.)
+  void Meet(int worker) { paces_.Meet(worker); }
+  // Sync: its report of so many slices of a step has come: how fast it is.
+  void SlicesReported(int worker, int64_t step, int slices, std::chrono::milliseconds now) {
+    paces_.Reported(worker, step, slices, now);
+  }
   // Reports, by anybody: who was lost may come back with a result. True if it was news; false for
   // what is done already (a backup was faster), or is no lease of this board.
   bool SliceDone(int64_t step, int32_t slice);
@@ -89,7 +98,7 @@ class LeaseBoard {
   bool BatchDone(int worker, uint64_t lease, int64_t index, std::chrono::milliseconds now);
   bool BlockDone(uint64_t lease);
 
-  // Everything that the worker holds is free again.
+  // Everything that the worker holds is free again, and it gets no share before it comes back.
   void Lost(int worker);
 
   // Sync: all steps up to this one are done.
@@ -128,6 +137,7 @@ class LeaseBoard {
   };
 
   bool MayTake(int worker, const Slice& slice, int round, std::chrono::milliseconds now) const;
+  int ShareOf(int worker, int64_t step, int max_slices, int may_take) const;
   Grant TakeSlices(int worker, int max_slices, std::chrono::milliseconds now, int64_t up_to_step);
   Grant TakeBlock(int worker, std::chrono::milliseconds now);
   Block* BlockOf(int worker);    // null: none
@@ -138,6 +148,7 @@ class LeaseBoard {
 
   const LeaseBoardOptions options_;
 
+  WorkerPaces paces_;  // sync
   int64_t finished_step_ = 0, last_step_ = -1;
   int64_t done_ = 0;                             // leases
   std::map<int64_t, std::vector<Slice>> steps_;  // unfinished ones that were touched

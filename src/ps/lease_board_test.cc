@@ -55,14 +55,38 @@ TEST(LeaseBoardTest, SlicesComeInOrderAndOneStepAhead) {
   EXPECT_EQ(board.finished_step(), 100);
   ExpectSlices(board.Take(0, 3, kStart), 101, {0, 1, 2});
   ExpectSlices(board.Take(1, 3, kStart), 101, {3});
-  ExpectSlices(board.Take(2, 9, kStart), 102, {0, 1, 2, 3});
-  EXPECT_EQ(board.Take(3, 3, kStart).kind, Kind::kWait);
+  ExpectSlices(board.Take(2, 9, kStart), 102, {0, 1});
+  ExpectSlices(board.Take(3, 9, kStart), 102, {2});
+  ExpectSlices(board.Take(4, 9, kStart), 102, {3});
+  EXPECT_EQ(board.Take(5, 3, kStart).kind, Kind::kWait);
   for (int i = 0; i < 4; ++i) EXPECT_TRUE(board.SliceDone(102, i));
   EXPECT_EQ(board.finished_step(), 100);
   EXPECT_EQ(board.Take(2, 3, kStart).kind, Kind::kWait);
   FinishStep(&board, 101);
   EXPECT_EQ(board.finished_step(), 102);
-  ExpectSlices(board.Take(2, 3, kStart), 103, {0, 1, 2});
+  for (int worker = 3; worker < 6; ++worker) board.Lost(worker);
+  ExpectSlices(board.Take(2, 3, kStart), 103, {0, 1});
+}
+
+TEST(LeaseBoardTest, EachGetsItsShareOfAStepAtOnce) {
+  LeaseBoard board(Sync(8));
+  board.StartSync(1);
+  for (int worker = 0; worker < 2; ++worker) board.Meet(worker);
+  ExpectSlices(board.Take(1, 8, kStart), 1, {0, 1, 2, 3});
+  ExpectSlices(board.Take(0, 8, kStart), 1, {4, 5, 6, 7});
+  board.SlicesReported(0, 1, 4, kStart + milliseconds(300));
+  for (int i = 4; i < 8; ++i) EXPECT_TRUE(board.SliceDone(1, i));
+  board.SlicesReported(1, 1, 4, kStart + milliseconds(100));
+  for (int i = 0; i < 4; ++i) EXPECT_TRUE(board.SliceDone(1, i));
+  // Three times as fast: six and two.
+  ExpectSlices(board.Take(0, 8, kStart), 2, {0, 1});
+  ExpectSlices(board.Take(1, 8, kStart), 2, {2, 3, 4, 5, 6, 7});
+  FinishStep(&board, 2, 8);
+  // At most what it asks for; what is left is shared by those who come again.
+  ExpectSlices(board.Take(1, 3, kStart), 3, {0, 1, 2});
+  for (const int i : {0, 1, 2}) EXPECT_TRUE(board.SliceDone(3, i));
+  ExpectSlices(board.Take(1, 8, kStart), 3, {4, 5, 6, 7});
+  ExpectSlices(board.Take(0, 8, kStart), 3, {3});
 }
 
 TEST(LeaseBoardTest, NoStepAheadWhenNoneIsAllowed) {
@@ -73,7 +97,7 @@ TEST(LeaseBoardTest, NoStepAheadWhenNoneIsAllowed) {
   ExpectSlices(board.Take(0, 9, kStart), 1, {0, 1, 2, 3});
   EXPECT_EQ(board.Take(1, 9, kStart).kind, Kind::kWait);
   FinishStep(&board, 1);
-  ExpectSlices(board.Take(1, 9, kStart), 2, {0, 1, 2, 3});
+  ExpectSlices(board.Take(1, 9, kStart), 2, {0, 1});
 }
 
 TEST(LeaseBoardTest, WhatAWorkerHoldsIsGivenAgain) {
@@ -108,7 +132,8 @@ TEST(LeaseBoardTest, BackupsOnlyForLateSlicesAndSoManyAsAllowed) {
   ExpectSlices(board.Take(0, 1, kStart), 1, {0});
   ExpectSlices(board.Take(1, 1, kStart + milliseconds(600)), 1, {1});
   const milliseconds late = kStart + milliseconds(1000);
-  ExpectSlices(board.Take(2, 2, late - milliseconds(1)), 2, {0, 1});
+  ExpectSlices(board.Take(2, 2, late - milliseconds(1)), 2, {0});
+  ExpectSlices(board.Take(6, 2, late - milliseconds(1)), 2, {1});
   // Slice 0 is late, slice 1 is not.
   ExpectSlices(board.Take(3, 2, late), 1, {0});
   ExpectSlices(board.Take(4, 2, late), 1, {0});
@@ -131,8 +156,9 @@ TEST(LeaseBoardTest, LateSlicesComeBeforeThoseOfTheNextStep) {
   ExpectSlices(board.Take(0, 1, kStart), 1, {1});
   ExpectSlices(board.Take(1, 1, kStart + milliseconds(2000)), 1, {1});
   // No slice of a later step is ever backed up: it waits by nature.
-  ExpectSlices(board.Take(2, 2, kStart + milliseconds(2000)), 2, {0, 1});
-  EXPECT_EQ(board.Take(3, 2, kStart + milliseconds(9000)).kind, Kind::kWait);
+  ExpectSlices(board.Take(2, 2, kStart + milliseconds(2000)), 2, {0});
+  ExpectSlices(board.Take(3, 2, kStart + milliseconds(2000)), 2, {1});
+  EXPECT_EQ(board.Take(4, 2, kStart + milliseconds(9000)).kind, Kind::kWait);
 }
 
 TEST(LeaseBoardTest, LostSlicesAreFreeAgain) {
@@ -140,7 +166,7 @@ TEST(LeaseBoardTest, LostSlicesAreFreeAgain) {
   board.StartSync(1);
   ExpectSlices(board.Take(0, 2, kStart), 1, {0, 1});
   ExpectSlices(board.Take(1, 2, kStart), 1, {2, 3});
-  ExpectSlices(board.Take(2, 4, kStart), 2, {0, 1, 2, 3});
+  ExpectSlices(board.Take(2, 4, kStart), 2, {0, 1});
   EXPECT_TRUE(board.SliceDone(1, 3));
   board.Lost(1);
   // The worker whose pull waits for step 1.
@@ -150,7 +176,8 @@ TEST(LeaseBoardTest, LostSlicesAreFreeAgain) {
   EXPECT_FALSE(board.SliceDone(1, 2));
   board.Lost(2);
   EXPECT_TRUE(board.SliceDone(1, 0));
-  ExpectSlices(board.Take(3, 4, kStart), 2, {0, 1, 2, 3});
+  ExpectSlices(board.Take(3, 4, kStart), 2, {0, 1});
+  ExpectSlices(board.Take(6, 4, kStart), 2, {2, 3});
   // A slice that has a backup stays with that one.
   ExpectSlices(board.Take(1, 4, kStart + milliseconds(2000)), 1, {1});
   board.Lost(0);
@@ -164,7 +191,7 @@ TEST(LeaseBoardTest, TheLastStepEndsIt) {
   LeaseBoard board(Sync(2));
   board.StartSync(1);
   ExpectSlices(board.Take(0, 2, kStart), 1, {0, 1});
-  ExpectSlices(board.Take(1, 2, kStart), 2, {0, 1});  // has no data for it
+  ExpectSlices(board.Take(1, 2, kStart), 2, {0});  // has no data for it
   EXPECT_EQ(board.last_step(), -1);
   board.SetLastStep(1);
   EXPECT_FALSE(board.all_done());

@@ -11,6 +11,7 @@
 
 #include "base/status.h"
 #include "data/input_position.h"
+#include "params/slice_tree.h"
 
 namespace capstan {
 
@@ -98,8 +99,8 @@ struct PushIdentity {
   int64_t index = -1;  // … and the batch in it
 };
 
-// Gradients of one slice (sync) or batch (async), of the keys of a pull: [touched keys,
-// gradient_dim] per table and the server's dense pieces.
+// Row gradients of one slice (sync) or batch (async), of the keys of a pull: [touched keys,
+// gradient_dim] per table.
 struct PushPart {
   PushIdentity identity;
   double weight_sum = 0;
@@ -107,7 +108,12 @@ struct PushPart {
   std::vector<std::string_view>
       counts;  // [table]: varint for each touched key: times in the examples
   std::vector<std::string_view> rows;  // [table]: values
-  std::string_view dense;              // empty: all zeros
+};
+
+// The dense gradients of the server's pieces, added up over the slices of a node (slice_tree.h).
+struct PushDense {
+  SliceNode node;
+  std::string_view values;  // empty: all zeros
 };
 
 struct PushRequest {
@@ -117,20 +123,23 @@ struct PushRequest {
   int64_t rates_step = 0;  // async: the global step for schedules and Adam; sync: the step
   ValueFormat format = ValueFormat::kFloat32;
   std::vector<PushPart> parts;
+  // Sync: nodes that hold exactly the slices of the parts, in order. Async: (0, 1), the only part.
+  std::vector<PushDense> dense;
 
   std::string Encode() const;
   static StatusOr<PushRequest> Decode(std::string_view bytes, size_t tables);
 
-  // For who writes the values in place: of a part's `rows` and `dense` only the sizes count here.
+  // For who writes the values in place: of *this all is used but the parts' `rows` and the nodes'
+  // `values`.
   struct Sizes {
-    std::vector<size_t> rows;  // [table]
-    size_t dense = 0;
+    std::vector<std::vector<size_t>> rows;  // [part][table]
+    std::vector<size_t> dense;              // [node]
   };
   struct Arrays {
-    std::vector<char*> rows;
-    char* dense = nullptr;
+    std::vector<std::vector<char*>> rows;
+    std::vector<char*> dense;
   };
-  std::vector<Arrays> EncodeSpace(std::span<const Sizes> sizes, std::string* bytes) const;
+  Arrays EncodeSpace(const Sizes& sizes, std::string* bytes) const;
 };
 
 struct PushAnswer {

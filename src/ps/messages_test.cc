@@ -5,6 +5,7 @@
 #include <functional>
 
 #include "base/random.h"
+#include "formats/says.h"
 #include "ps/key_codec.h"
 #include "ps/wire.h"
 
@@ -55,12 +56,15 @@ PushRequest Push() {
              .weight_sum = 2.5,
              .touched = {"\x0d", "", "\x01"},
              .counts = {"\x01\x02\x01", "", "\x01"},
-             .rows = {"0123456789ab", "", "wxyz"},
-             .dense = "01234567"};
+             .rows = {"0123456789ab", "", "wxyz"}};
   PushPart b = a;
   b.identity.slice = 4;
-  b.dense = "";
-  return {.run = kRun, .worker = 1, .pull_id = 99, .rates_step = 8, .parts = {a, b}};
+  return {.run = kRun,
+          .worker = 1,
+          .pull_id = 99,
+          .rates_step = 8,
+          .parts = {a, b},
+          .dense = {{{3, 1}, "01234567"}, {{4, 1}, ""}}};
 }
 
 // A reader of bytes as often as wanted; true if they were taken.
@@ -153,7 +157,11 @@ TEST(Messages, ComeBackAsTheyWere) {
   EXPECT_EQ(push.parts[0].touched, Push().parts[0].touched);
   EXPECT_EQ(push.parts[1].counts, Push().parts[1].counts);
   EXPECT_EQ(push.parts[1].rows, Push().parts[1].rows);
-  EXPECT_EQ(push.parts[0].dense, "01234567");
+  ASSERT_EQ(push.dense.size(), 2u);
+  EXPECT_EQ(push.dense[0].node, (SliceNode{3, 1}));
+  EXPECT_EQ(push.dense[0].values, "01234567");
+  EXPECT_EQ(push.dense[1].node, (SliceNode{4, 1}));
+  EXPECT_EQ(push.dense[1].values, "");
   EXPECT_EQ((push.parts[0].rows[0].data() - push_bytes.data()) % 16, 0);
 }
 
@@ -162,6 +170,12 @@ TEST(Messages, NameWhatIsWrong) {
             "pull request at byte 39: 3 tables, wanted 2");
   EXPECT_EQ(Message(PushRequest::Decode(Push().Encode(), 4).status()).substr(0, 24),
             "push request at byte 39:");
+  PushRequest push = Push();
+  push.dense.push_back({{5, 1}, ""});
+  EXPECT_TRUE(Says(PushRequest::Decode(push.Encode(), 3).status(), "3 dense sums of 2 parts"));
+  push = Push();
+  push.dense[1].node.count = -1;
+  EXPECT_TRUE(Says(PushRequest::Decode(push.Encode(), 3).status(), "slice 4294967295"));
   std::string keys;
   EncodeKeys(std::vector<uint64_t>{5, 6}, &keys);
   keys += '\0';
@@ -219,7 +233,7 @@ TEST(CompareHello, EachDifferenceIsASentenceWithBothValues) {
     return Message(status);
   };
   EXPECT_EQ(sentence([](HelloMessage* m) { m->wire_version = 9; }),
-            "worker 1 speaks version 1 of the wire, ps 0 version 9: use one program for all tasks");
+            "worker 1 speaks version 2 of the wire, ps 0 version 9: use one program for all tasks");
   EXPECT_EQ(sentence([](HelloMessage* m) { m->task = "ps 1"; }),
             "worker 1 called ps 0, but ps 1 answered: is its address in the lists?");
   EXPECT_EQ(sentence([](HelloMessage* m) { m->called_task = "worker 0"; }),
@@ -248,7 +262,7 @@ TEST(CompareHello, OtherVersionsAreTold) {
   writer.PutU64(12345);
   const HelloMessage hello = HelloMessage::Decode(writer.Take()).value();
   EXPECT_EQ(Message(CompareHello(Hello(), hello)),
-            "worker 1 speaks version 1 of the wire, the other task version 2: use one program for "
+            "worker 1 speaks version 2 of the wire, the other task version 3: use one program for "
             "all tasks");
 }
 

@@ -2,8 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 #include <optional>
+#include <utility>
 
 #include "ps/key_codec.h"
 #include "ps/memory_checkpoints.h"
@@ -71,12 +73,12 @@ struct Answer {
 
 class ParameterServerTest : public testing::Test {
  protected:
-  void Start(TrainMode mode, const std::string& prefix = "") {
+  void Start(TrainMode mode, const std::string& prefix = "", int slices = 2) {
     server_ = std::make_unique<ParameterServer>(ParameterServerOptions{.index = 0,
                                                                        .servers = 1,
                                                                        .incarnation = 44,
                                                                        .mode = mode,
-                                                                       .slices = 2,
+                                                                       .slices = slices,
                                                                        .tables = Tables(),
                                                                        .dense = Dense(),
                                                                        .clock = &clock_},
@@ -123,14 +125,38 @@ class ParameterServerTest : public testing::Test {
                   .weight_sum = 1,
                   .touched = {"", ""},
                   .counts = {counts, ""},
-                  .rows = {{bytes, users * 8}, ""},
-                  .dense = {bytes, 12}};
-    const PushRequest request{
-        .run = run, .worker = 1, .pull_id = pull_id, .rates_step = 1, .parts = {part}};
+                  .rows = {{bytes, users * 8}, ""}};
+    return Push({.run = run,
+                 .worker = 1,
+                 .pull_id = pull_id,
+                 .rates_step = 1,
+                 .parts = {part},
+                 .dense = {{{std::max(identity.slice, 0), 1}, {bytes, 12}}}});
+  }
+  StatusOr<PushAnswer> Push(const PushRequest& request) {
     Answer answer;
     server_->Push(request.Encode(), answer.reply());
     ASSIGN_OR_RETURN(const std::string answered, answer.Wait());
     return PushAnswer::Decode(answered);
+  }
+  // Slices of a step without rows, with sums of `value` for each dense weight.
+  StatusOr<PushAnswer> PushNodes(int64_t step, const std::vector<int32_t>& slices,
+                                 const std::vector<std::pair<SliceNode, float>>& sums) {
+    PushRequest request{.run = kRun, .worker = 1, .pull_id = 1, .rates_step = step};
+    for (const int32_t slice : slices) {
+      request.parts.push_back({.identity = {.step = step, .slice = slice},
+                               .weight_sum = 1,
+                               .touched = {"", ""},
+                               .counts = {"", ""},
+                               .rows = {"", ""}});
+    }
+    std::vector<std::vector<float>> values;
+    for (const auto& [node, value] : sums) values.emplace_back(3, value);
+    for (size_t i = 0; i < sums.size(); ++i) {
+      request.dense.push_back(
+          {sums[i].first, {reinterpret_cast<const char*>(values[i].data()), 12}});
+    }
+    return Push(request);
   }
 
   ManualClock clock_;
@@ -238,6 +264,73 @@ TEST_F(ParameterServerTest, SyncAppliesAStepWhenSomebodyGoesOn) {
   EXPECT_EQ(Read(Ask(PullOf(3, {3}, 1)))->applied_step, 1);
 }
 
+// The trees of workers that share a step out in different ways make one.
+TEST_F(ParameterServerTest, SyncAddsUpNodes) {
+  Start(TrainMode::kSync, "", 6);
+  ASSERT_TRUE(Read(Ask(PullOf(1, {}, 0))).ok());
+  EXPECT_EQ(PushNodes(1, {1}, {{{1, 1}, -100}})->applied, 1);
+  EXPECT_EQ(PushNodes(1, {0, 1}, {{{0, 2}, -6}})->applied, 1);  // holds the one before
+  EXPECT_EQ(PushNodes(1, {0}, {{{0, 1}, -100}})->applied, 0);
+  EXPECT_EQ(PushNodes(1, {2, 4, 5}, {{{2, 1}, -6}, {{4, 2}, -12}})->applied, 3);
+  EXPECT_EQ(PushNodes(1, {4}, {{{4, 1}, -100}})->dropped, 1);
+  EXPECT_EQ(PushNodes(1, {3, 4}, {{{3, 1}, -12}, {{4, 1}, -100}})->applied, 1);
+  // Six slices of weight 1, gradients of 36 together.
+  EXPECT_EQ(Read(Ask(PullOf(2, {}, 1)))->w, (std::vector<float>{6, 6, 6}));
+  EXPECT_EQ(PushNodes(2, {0, 1, 2, 3, 4, 5}, {{{0, 6}, -6}})->applied, 6);
+  EXPECT_EQ(Read(Ask(PullOf(3, {}, 2)))->w, (std::vector<float>{7, 7, 7}));
+}
+
+TEST_F(ParameterServerTest, RefusesNodesThatAreNone) {
+  Start(TrainMode::kSync, "", 6);
+  ASSERT_TRUE(Read(Ask(PullOf(1, {}, 0))).ok());
+  const auto refusal = [&](const std::vector<int32_t>& slices,
+                           const std::vector<SliceNode>& nodes) {
+    std::vector<std::pair<SliceNode, float>> sums;
+    for (const SliceNode& node : nodes) sums.emplace_back(node, 0.0f);
+    return Message(PushNodes(1, slices, sums).status());
+  };
+  EXPECT_EQ(refusal({1, 2}, {{1, 2}}),
+            "push of worker 1: a dense sum of 2 slices from 1 on: no node of the tree of 6");
+  EXPECT_EQ(refusal({4, 5}, {{4, 4}}),
+            "push of worker 1: a dense sum of 4 slices from 4 on: no node of the tree of 6");
+  EXPECT_EQ(refusal({0, 1}, {{0, 2}, {1, 1}}),
+            "push of worker 1: a dense sum of slices from 1 on behind one up to 1");
+  EXPECT_EQ(refusal({0, 1}, {{1, 1}, {0, 1}}),
+            "push of worker 1: a dense sum of slices from 0 on behind one up to 1");
+  EXPECT_EQ(refusal({0, 1}, {{0, 1}, {0, 1}}),
+            "push of worker 1: a dense sum of slices from 0 on behind one up to 0");
+  EXPECT_EQ(refusal({0, 0}, {{0, 2}}),
+            "push of worker 1: a dense sum of slice 1, which is not here");
+  EXPECT_EQ(refusal({0, 3}, {{0, 1}}), "push of worker 1: no dense sum of slice 3");
+  EXPECT_EQ(refusal({0, 3}, {}), "push of worker 1: no dense sum of slice 0");
+  EXPECT_EQ(server_->statistics().pushes, 0);
+  PushRequest steps{.run = kRun, .worker = 1, .pull_id = 1, .dense = {{{0, 1}, ""}}};
+  for (const int64_t step : {1, 2}) {
+    steps.parts.push_back({.identity = {.step = step, .slice = 0},
+                           .touched = {"", ""},
+                           .counts = {"", ""},
+                           .rows = {"", ""}});
+  }
+  EXPECT_EQ(Message(Push(steps).status()),
+            "push of worker 1: slices of steps 1 and 2, wanted those of one");
+  steps.parts.pop_back();
+  steps.dense[0].values = "four";
+  EXPECT_EQ(Message(Push(steps).status()),
+            "push of worker 1: 4 bytes of dense gradients, wanted 12");
+
+  Start(TrainMode::kAsync);
+  ASSERT_TRUE(Read(Ask(PullOf(1, {}))).ok());
+  steps.parts[0].identity = {.lease = 1, .index = 0};
+  steps.dense = {};
+  EXPECT_EQ(Message(Push(steps).status()),
+            "push of worker 1: 1 batches with 0 dense sums, wanted one of each");
+  steps.dense = {{{1, 1}, ""}};
+  EXPECT_FALSE(Push(steps).ok());
+  steps.dense = {{{0, 1}, ""}};
+  EXPECT_EQ(Push(steps)->applied, 1);
+  EXPECT_EQ(Read(Ask(PullOf(2, {})))->w, (std::vector<float>{0, 0, 0}));
+}
+
 // A pull that comes again while it waits: both are told so, and the third waits.
 TEST_F(ParameterServerTest, TellsThatAPullStillWaits) {
   Start(TrainMode::kSync);
@@ -333,10 +426,13 @@ TEST_F(ParameterServerTest, SurvivesDamagedPushes) {
                 .weight_sum = 1,
                 .touched = {std::string_view("\x05", 1), ""},
                 .counts = {std::string_view("\x01\x02", 2), ""},
-                .rows = {{bytes, 16}, ""},
-                .dense = {bytes, 12}};
-  const PushRequest request{
-      .run = kRun, .worker = 1, .pull_id = 1, .rates_step = 1, .parts = {part}};
+                .rows = {{bytes, 16}, ""}};
+  const PushRequest request{.run = kRun,
+                            .worker = 1,
+                            .pull_id = 1,
+                            .rates_step = 1,
+                            .parts = {part},
+                            .dense = {{{0, 1}, {bytes, 12}}}};
   const std::string good = request.Encode();
   int answered = 0;
   for (size_t bit = 0; bit < good.size() * 8; ++bit) {

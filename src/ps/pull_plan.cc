@@ -33,6 +33,22 @@ void PullPlan::Build(const Sharding& sharding, std::span<const TableKeys> keys) 
   }
 }
 
+bool PullPlan::IsOf(std::span<const TableKeys> keys) const {
+  if (keys.size() != sizes_.size()) return false;
+  for (size_t t = 0; t < keys.size(); ++t) {
+    if (keys[t].keys.size() != sizes_[t] || !std::ranges::equal(keys[t].counts, counts_[t])) {
+      return false;
+    }
+    for (const auto& parts : parts_) {
+      const Part& part = parts[t];
+      for (size_t i = 0; i < part.keys.size(); ++i) {
+        if (keys[t].keys[part.places[i]] != part.keys[i]) return false;
+      }
+    }
+  }
+  return true;
+}
+
 std::vector<std::vector<uint64_t>> PullPlan::KeysOf(int server) const {
   std::vector<std::vector<uint64_t>> keys;
   for (const Part& part : parts_[server]) keys.push_back(part.keys);

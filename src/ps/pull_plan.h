@@ -21,6 +21,8 @@ class PullPlan {
 
   // The caller's lists are copied as far as they are needed later (counts).
   void Build(const Sharding& sharding, std::span<const TableKeys> keys);
+  // Whether it was built from exactly these keys, in this order, and counts.
+  bool IsOf(std::span<const TableKeys> keys) const;
 
   int tables() const { return static_cast<int>(sizes_.size()); }
   // Keys of a table in the caller's list.

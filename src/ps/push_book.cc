@@ -1,5 +1,6 @@
 #include "ps/push_book.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace capstan {
@@ -26,7 +27,7 @@ StatusOr<bool> PushBook::IsOldSlice(const PushIdentity& identity) const {
         fmt::format("step {}, but only step {} is applied", identity.step, applied_step_));
   }
   const auto step = steps_.find(identity.step);
-  return step != steps_.end() && step->second[identity.slice].has_value();
+  return step != steps_.end() && step->second.parts[identity.slice].has_value();
 }
 
 StatusOr<bool> PushBook::IsOldBatch(const PushIdentity& identity) const {
@@ -43,22 +44,78 @@ StatusOr<bool> PushBook::IsOldBatch(const PushIdentity& identity) const {
   return identity.index <= mark->second;
 }
 
+Status PushBook::CheckDense(const PushRequest& request) const {
+  if (mode_ == TrainMode::kAsync) {
+    const bool is_one = request.parts.size() == 1 && request.dense.size() == 1 &&
+                        request.dense[0].node == SliceNode{0, 1};
+    if (is_one || request.parts.empty()) return OkStatus();
+    return Error("{} batches with {} dense sums, wanted one of each", request.parts.size(),
+                 request.dense.size());
+  }
+  std::vector<bool> wanted(slices_);
+  for (const PushPart& part : request.parts) {
+    if (part.identity.step != request.parts[0].identity.step) {
+      return Error("slices of steps {} and {}, wanted those of one", request.parts[0].identity.step,
+                   part.identity.step);
+    }
+    wanted[part.identity.slice] = true;
+  }
+  int32_t end = 0;
+  for (const PushDense& dense : request.dense) {
+    const SliceNode& node = dense.node;
+    if (!IsSliceNode(node, slices_)) {
+      return Error("a dense sum of {} slices from {} on: no node of the tree of {}", node.count,
+                   node.first, slices_);
+    }
+    if (node.first < end) {
+      return Error("a dense sum of slices from {} on behind one up to {}", node.first, end - 1);
+    }
+    end = node.end();
+    for (int32_t slice = node.first; slice < end; ++slice) {
+      if (!wanted[slice]) return Error("a dense sum of slice {}, which is not here", slice);
+      wanted[slice] = false;
+    }
+  }
+  const auto without = std::ranges::find(wanted, true);
+  if (without == wanted.end()) return OkStatus();
+  return Error("no dense sum of slice {}", without - wanted.begin());
+}
+
 void PushBook::Store(StoredPart part) {
-  auto& step = steps_[part.part.identity.step];
-  step.resize(slices_);
-  std::optional<StoredPart>& place = step[part.part.identity.slice];
+  Step& step = steps_[part.part.identity.step];
+  step.parts.resize(slices_);
+  std::optional<StoredPart>& place = step.parts[part.part.identity.slice];
   if (!place.has_value()) place = std::move(part);
 }
 
-std::vector<const StoredPart*> PushBook::ReadyStep() const {
-  std::vector<const StoredPart*> parts;
+void PushBook::StoreDense(int64_t step, StoredDense dense) {
+  auto& kept = steps_[step].dense;
+  const SliceNode node = dense.sum.node;
+  // The last one that begins at or before it is the only one that may hold it.
+  auto at = kept.upper_bound(node.first);
+  if (at != kept.begin() && std::prev(at)->second.sum.node.Contains(node)) return;
+  at = kept.lower_bound(node.first);
+  while (at != kept.end() && node.Contains(at->second.sum.node)) at = kept.erase(at);
+  kept.emplace(node.first, std::move(dense));
+}
+
+StatusOr<PushBook::ReadyStep> PushBook::Ready() const {
+  ReadyStep ready;
   const auto step = steps_.find(applied_step_ + 1);
-  if (step == steps_.end()) return parts;
-  for (const std::optional<StoredPart>& part : step->second) {
-    if (!part.has_value()) return {};
-    parts.push_back(&*part);
+  if (step == steps_.end()) return ready;
+  for (const std::optional<StoredPart>& part : step->second.parts) {
+    if (!part.has_value()) return ReadyStep();
+    ready.parts.push_back(&*part);
   }
-  return parts;
+  std::vector<SliceNode> nodes;
+  for (const auto& [first, dense] : step->second.dense) {
+    ready.dense.push_back(&dense);
+    nodes.push_back(dense.sum.node);
+  }
+  if (CoverSliceTree({0, slices_}, nodes)) return ready;
+  return MakeStatus(absl::StatusCode::kInternal,
+                    fmt::format("step {}: {} dense sums do not make one of all {} slices",
+                                applied_step_ + 1, nodes.size(), slices_));
 }
 
 void PushBook::FinishStep() {

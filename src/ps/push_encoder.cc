@@ -16,56 +16,61 @@ size_t ValueBytes(ValueFormat format) {
 }
 }  // namespace
 
-Status PushEncoder::Check(const Gradients& gradients,
-                          std::span<const std::span<const uint32_t>> counts,
-                          size_t dense_size) const {
+Status PushEncoder::Check(const Part& part) const {
   const size_t tables = static_cast<size_t>(plan_.tables());
-  if (gradients.rows.size() != tables || counts.size() != tables) {
-    return Error("push: gradients of {} tables and counts of {}, wanted {}", gradients.rows.size(),
-                 counts.size(), tables);
+  if (part.rows.size() != tables || part.counts.size() != tables) {
+    return Error("push: gradients of {} tables and counts of {}, wanted {}", part.rows.size(),
+                 part.counts.size(), tables);
   }
   for (size_t t = 0; t < tables; ++t) {
     const size_t keys = plan_.size(static_cast<int>(t));
-    if (gradients.rows[t].size() != keys * dims_[t] || counts[t].size() != keys) {
+    if (part.rows[t].size() != keys * dims_[t] || part.counts[t].size() != keys) {
       return Error("push: table {}: {} gradients and {} counts for {} keys of dim {}", t,
-                   gradients.rows[t].size(), counts[t].size(), keys, dims_[t]);
+                   part.rows[t].size(), part.counts[t].size(), keys, dims_[t]);
     }
-  }
-  if (!gradients.dense.empty() && gradients.dense.size() != dense_size) {
-    return Error("push: {} dense gradients, wanted {}", gradients.dense.size(), dense_size);
   }
   return OkStatus();
 }
 
-std::string PushEncoder::Encode(int server, PushRequest request,
-                                std::span<const Part> parts) const {
+Status PushEncoder::Check(const Dense& dense, size_t dense_size) const {
+  if (dense.values.empty() || dense.values.size() == dense_size) return OkStatus();
+  return Error("push: {} dense gradients, wanted {}", dense.values.size(), dense_size);
+}
+
+std::string PushEncoder::Encode(int server, PushRequest request, std::span<const Part> parts,
+                                std::span<const Dense> dense) const {
   const int tables = plan_.tables();
   std::vector<std::vector<Bits>> bits(parts.size());
-  std::vector<PushRequest::Sizes> sizes(parts.size());
+  PushRequest::Sizes sizes;
   for (size_t p = 0; p < parts.size(); ++p) {
     const Part& part = parts[p];
     PushPart& out = request.parts.emplace_back();
     out.identity = part.identity;
     out.weight_sum = part.weight_sum;
     bits[p].reserve(tables);
+    std::vector<size_t>& rows = sizes.rows.emplace_back();
     for (int t = 0; t < tables; ++t) {
       const Bits& made = bits[p].emplace_back(MakeBits(plan_.part(server, t), part.counts[t]));
       out.touched.push_back(made.touched);
       out.counts.push_back(made.counts);
-      sizes[p].rows.push_back(made.keys * dims_[t] * ValueBytes(format_));
-    }
-    if (!part.gradients->dense.empty()) {
-      sizes[p].dense = sharding_.trainable_floats(server) * ValueBytes(format_);
+      rows.push_back(made.keys * dims_[t] * ValueBytes(format_));
     }
   }
+  const size_t dense_bytes = sharding_.trainable_floats(server) * ValueBytes(format_);
+  for (const Dense& sum : dense) {
+    request.dense.push_back({.node = sum.node});
+    sizes.dense.push_back(sum.values.empty() ? 0 : dense_bytes);
+  }
   std::string bytes;
-  const std::vector<PushRequest::Arrays> arrays = request.EncodeSpace(sizes, &bytes);
+  const PushRequest::Arrays arrays = request.EncodeSpace(sizes, &bytes);
   for (size_t p = 0; p < parts.size(); ++p) {
     for (int t = 0; t < tables; ++t) {
-      WriteRows(plan_.part(server, t), parts[p].counts[t], parts[p].gradients->rows[t], dims_[t],
-                arrays[p].rows[t]);
+      WriteRows(plan_.part(server, t), parts[p].counts[t], parts[p].rows[t], dims_[t],
+                arrays.rows[p][t]);
     }
-    if (sizes[p].dense > 0) WriteDense(server, parts[p].gradients->dense, arrays[p].dense);
+  }
+  for (size_t n = 0; n < dense.size(); ++n) {
+    if (!dense[n].values.empty()) WriteDense(server, dense[n].values, arrays.dense[n]);
   }
   return bytes;
 }

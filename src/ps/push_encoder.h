@@ -25,15 +25,21 @@ class PushEncoder {
   struct Part {
     PushIdentity identity;
     double weight_sum = 0;
-    const Gradients* gradients = nullptr;
+    std::span<const std::span<const float>> rows;       // [table]: [keys, gradient_dim]
     std::span<const std::span<const uint32_t>> counts;  // [table][key]
   };
+  // Dense gradients, added up over a node.
+  struct Dense {
+    SliceNode node;
+    std::span<const float> values;  // [dense size], or empty: all zeros
+  };
 
-  // Whether gradients and counts fit the plan's keys and `dense_size` floats.
-  Status Check(const Gradients& gradients, std::span<const std::span<const uint32_t>> counts,
-               size_t dense_size) const;
-  // `request` with the parts in it.
-  std::string Encode(int server, PushRequest request, std::span<const Part> parts) const;
+  // Whether gradients and counts fit the plan's keys, and values `dense_size` floats.
+  Status Check(const Part& part) const;
+  Status Check(const Dense& dense, size_t dense_size) const;
+  // `request` with the parts and dense sums in it.
+  std::string Encode(int server, PushRequest request, std::span<const Part> parts,
+                     std::span<const Dense> dense) const;
 
  private:
   // The bytes that a part's views look into, while the message is made.

@@ -67,7 +67,7 @@ struct RemoteParameters::Rep {
     RunId run;
     uint64_t id = 0;
     int64_t step = 0;
-    bool training = true;
+    bool training = true, wants_dense = true;
     PullPlan plan;
     std::shared_ptr<ServerCalls::Round> round;
     // Of each server:
@@ -88,7 +88,11 @@ struct RemoteParameters::Rep {
   void TakeRows(const PullAnswer& answer, PullState* pull, int server, PulledRows* rows);
   void TakeDense(std::string_view bytes, int server);
   std::string EncodePull(const PullState& pull, int server, bool keys_only) const;
-  Status PushParts(int64_t rates_step, std::span<const SlicePush> parts);
+  bool HasDense(const RunId& of_run, int64_t of_step) const;
+  bool MayUseStarted(int64_t step, std::span<const TableKeys> keys) const;
+  void ForgetStarted();
+  Status PushParts(int64_t rates_step, std::span<const PushEncoder::Part> parts,
+                   std::span<const PushEncoder::Dense> sums);
   StatusOr<bool> TakePushAnswer(int server, StatusOr<std::string> answer, int* keys_again,
                                 int64_t* staleness);
 
@@ -102,9 +106,14 @@ struct RemoteParameters::Rep {
   std::vector<PulledRowFormat> formats;
   std::vector<int> dims;
   AlignedVector<float> dense;
+  // Sync: whether `dense` is what a pull of this step brings.
+  bool dense_is_of_step = false;
+  RunId dense_run;
+  int64_t dense_step = 0;
   uint64_t next_pull_id;
 
-  // The last pull; one that StartPull has sent. Requests that are made again look into them.
+  // The last pull; one that StartPull has sent. Requests that are made again look into them: made
+  // by whoever waits for the round, so a round that is forgotten never does.
   std::unique_ptr<PullState> pulled = std::make_unique<PullState>();
   std::unique_ptr<PullState> started = std::make_unique<PullState>();
   bool has_started = false, can_push = false;
@@ -157,7 +166,7 @@ std::string RemoteParameters::Rep::EncodePull(const PullState& pull, int server,
                      .pull_id = pull.id,
                      .after_step = waits ? pull.step - 1 : -1,
                      .training = pull.training,
-                     .wants_dense = !keys_only,
+                     .wants_dense = pull.wants_dense && !keys_only,
                      .keys_only = keys_only,
                      .format = options.format,
                      .keys = pull.plan.KeysOf(server)}
@@ -173,6 +182,7 @@ Status RemoteParameters::Rep::Start(int64_t step, bool training, std::span<const
   pull->id = next_pull_id++;
   pull->step = step;
   pull->training = training;
+  pull->wants_dense = !training || !HasDense(run, step);
   pull->plan.Build(sharding, keys);
   pull->messages.resize(options.servers.size());
   pull->applied_steps.resize(options.servers.size());
@@ -189,14 +199,36 @@ Status RemoteParameters::Rep::Finish(PullState* pull, PulledRows* rows) {
   for (size_t t = 0; t < tables.size(); ++t) {
     rows->rows[t].assign(pull->plan.size(static_cast<int>(t)), nullptr);
   }
+  if (pull->wants_dense) dense_is_of_step = false;
   const Status status =
       calls.Wait(pull->round.get(), [&](int server, StatusOr<std::string> answer) {
         return TakePullAnswer(pull, server, std::move(answer), rows);
       });
   pull->round = nullptr;
+  if (status.ok() && pull->wants_dense) {
+    dense_is_of_step = pull->training && options.mode == TrainMode::kSync;
+    dense_run = pull->run;
+    dense_step = pull->step;
+  }
   MutexLock lock(&mutex);
   ++statistics.pulls;
   return status;
+}
+
+bool RemoteParameters::Rep::HasDense(const RunId& of_run, int64_t of_step) const {
+  return dense_is_of_step && dense_run == of_run && dense_step == of_step;
+}
+
+// In async the number of a step is not known before its work is given out; its keys say what it is.
+bool RemoteParameters::Rep::MayUseStarted(int64_t step, std::span<const TableKeys> keys) const {
+  return has_started && started->run == run &&
+         (started->step == step || options.mode == TrainMode::kAsync) &&
+         (started->wants_dense || HasDense(run, step)) && started->plan.IsOf(keys);
+}
+
+void RemoteParameters::Rep::ForgetStarted() {
+  has_started = false;
+  started->round = nullptr;
 }
 
 StatusOr<bool> RemoteParameters::Rep::TakePullAnswer(PullState* pull, int server,
@@ -212,7 +244,7 @@ StatusOr<bool> RemoteParameters::Rep::TakePullAnswer(PullState* pull, int server
   RETURN_IF_ERROR(Annotate(CheckAnswer(*decoded, *pull, server), who));
   pull->applied_steps[server] = decoded->applied_step;
   TakeRows(*decoded, pull, server, rows);
-  TakeDense(decoded->dense, server);
+  if (pull->wants_dense) TakeDense(decoded->dense, server);
   return true;
 }
 
@@ -230,7 +262,7 @@ Status RemoteParameters::Rep::CheckAnswer(const PullAnswer& answer, const PullSt
                              tables[t].name, answer.present[t].size(), answer.rows[t].size(), keys);
     }
   }
-  const size_t wanted = sharding.dense_floats(server) * value_bytes;
+  const size_t wanted = pull.wants_dense ? sharding.dense_floats(server) * value_bytes : 0;
   if (answer.dense.size() != wanted) {
     return CorruptionError("{} bytes of dense weights, wanted {}", answer.dense.size(), wanted);
   }
@@ -262,7 +294,9 @@ void RemoteParameters::Rep::TakeDense(std::string_view bytes, int server) {
   }
 }
 
-Status RemoteParameters::Rep::PushParts(int64_t rates_step, std::span<const SlicePush> parts) {
+Status RemoteParameters::Rep::PushParts(int64_t rates_step,
+                                        std::span<const PushEncoder::Part> parts,
+                                        std::span<const PushEncoder::Dense> sums) {
   if (!can_push) {
     return MakeStatus(absl::StatusCode::kFailedPrecondition, "push: nothing was pulled for it");
   }
@@ -271,8 +305,9 @@ Status RemoteParameters::Rep::PushParts(int64_t rates_step, std::span<const Slic
   }
   const auto start = clock->Monotonic();
   const PushEncoder encoder(sharding, pulled->plan, dense_variables, dims, options.format);
-  for (const SlicePush& part : parts) {
-    RETURN_IF_ERROR(encoder.Check(*part.gradients, part.counts, dense.size()));
+  for (const PushEncoder::Part& part : parts) RETURN_IF_ERROR(encoder.Check(part));
+  for (const PushEncoder::Dense& sum : sums) {
+    RETURN_IF_ERROR(encoder.Check(sum, dense.size()));
   }
   std::vector<int> keys_again(options.servers.size(), 0);  // odd: the keys are to be sent
   const auto round = calls.Start([&](int server) {
@@ -284,11 +319,7 @@ Status RemoteParameters::Rep::PushParts(int64_t rates_step, std::span<const Slic
                         .pull_id = pulled->id,
                         .rates_step = rates_step,
                         .format = options.format};
-    std::vector<PushEncoder::Part> encoded;
-    for (const SlicePush& part : parts) {
-      encoded.push_back({part.identity, part.weight_sum, part.gradients, part.counts});
-    }
-    return ServerCalls::Request{Method::kPush, encoder.Encode(server, request, encoded)};
+    return ServerCalls::Request{Method::kPush, encoder.Encode(server, request, parts, sums)};
   });
   int64_t staleness = 0;
   RETURN_IF_ERROR(calls.Wait(round.get(), [&](int server, StatusOr<std::string> answer) {
@@ -344,7 +375,7 @@ const PulledRowFormat& RemoteParameters::row_format(int table) const {
 
 void RemoteParameters::SetRun(const RunId& run) {
   rep_->run = run;
-  rep_->has_started = false;
+  rep_->ForgetStarted();
 }
 
 void RemoteParameters::Interrupt() { rep_->calls.Interrupt(); }
@@ -352,7 +383,7 @@ void RemoteParameters::Interrupt() { rep_->calls.Interrupt(); }
 void RemoteParameters::Stop() { rep_->calls.Stop(); }
 
 Status RemoteParameters::StartPull(int64_t step, std::span<const TableKeys> keys) {
-  rep_->has_started = false;
+  rep_->ForgetStarted();
   RETURN_IF_ERROR(rep_->Start(step, true, keys, rep_->started.get()));
   rep_->has_started = true;
   return OkStatus();
@@ -361,11 +392,11 @@ Status RemoteParameters::StartPull(int64_t step, std::span<const TableKeys> keys
 Status RemoteParameters::Pull(int64_t step, std::span<const TableKeys> keys, PulledRows* rows) {
   const auto start = rep_->clock->Monotonic();
   rep_->can_push = false;
-  const bool started = std::exchange(rep_->has_started, false);
-  // A pull that was started for another step or generation is forgotten.
-  if (started && rep_->started->step == step && rep_->started->run == rep_->run) {
+  if (rep_->MayUseStarted(step, keys)) {
     std::swap(rep_->pulled, rep_->started);
+    rep_->has_started = false;
   } else {
+    rep_->ForgetStarted();
     RETURN_IF_ERROR(rep_->Start(step, true, keys, rep_->pulled.get()));
   }
   RETURN_IF_ERROR(rep_->Finish(rep_->pulled.get(), rows));
@@ -390,19 +421,27 @@ Status RemoteParameters::Push(const StepRates& rates, const Gradients& gradients
     return MakeStatus(absl::StatusCode::kFailedPrecondition, "push: in sync by slices only");
   }
   // The server's 1 / weight_sum, rounded to float, is exactly this scale again.
-  SlicePush part{.identity = rep_->identity,
-                 .weight_sum = gradients.scale > 0 ? 1.0 / double{gradients.scale} : 0.0,
-                 .gradients = &gradients};
-  for (size_t t = 0; t < rep_->tables.size(); ++t) {
-    part.counts.push_back(rep_->pulled->plan.counts(static_cast<int>(t)));
+  const double weight_sum = gradients.scale > 0 ? 1.0 / double{gradients.scale} : 0.0;
+  std::vector<std::span<const uint32_t>> counts;
+  for (int t = 0; t < rep_->pulled->plan.tables(); ++t) {
+    counts.push_back(rep_->pulled->plan.counts(t));
   }
-  RETURN_IF_ERROR(rep_->PushParts(rates.step, {&part, 1}));
+  const PushEncoder::Part part{rep_->identity, weight_sum, gradients.rows, counts};
+  const PushEncoder::Dense dense{{0, 1}, gradients.dense};
+  RETURN_IF_ERROR(rep_->PushParts(rates.step, {&part, 1}, {&dense, 1}));
   rep_->can_push = false;
   return OkStatus();
 }
 
-Status RemoteParameters::PushSlices(std::span<const SlicePush> slices) {
-  return rep_->PushParts(slices.empty() ? 0 : slices[0].identity.step, slices);
+Status RemoteParameters::PushSlices(std::span<const SlicePush> slices,
+                                    std::span<const DensePush> dense) {
+  std::vector<PushEncoder::Part> parts;
+  for (const SlicePush& slice : slices) {
+    parts.push_back({slice.identity, slice.weight_sum, slice.rows, slice.counts});
+  }
+  std::vector<PushEncoder::Dense> sums;
+  for (const DensePush& sum : dense) sums.push_back({sum.node, sum.values});
+  return rep_->PushParts(slices.empty() ? 0 : slices[0].identity.step, parts, sums);
 }
 
 RemoteParameters::Statistics RemoteParameters::statistics() const {

@@ -13,6 +13,7 @@
 #include "base/latency_histogram.h"
 #include "base/status.h"
 #include "params/parameters.h"
+#include "params/slice_tree.h"
 #include "ps/lease_board.h"
 #include "ps/messages.h"
 #include "ps/sharding.h"
@@ -57,28 +58,35 @@ class RemoteParameters : public Parameters {
   void Interrupt();
   void Stop();
 
-  // Sync: the rows as of after `step` - 1. Async: as they are. Rows point into the answers.
+  // Sync: the rows as of after `step` - 1. Async: as they are. Rows point into the answers. The
+  // dense weights of a step are asked for once: they come with its first pull.
   Status Pull(int64_t step, std::span<const TableKeys> keys, PulledRows* rows) override;
-  // Sends the pull of the next step already; the next Pull must have the same step and keys, and
-  // waits for the answers. Beside the last pull's push: in sync with the same bits (the servers
-  // answer when the step before is applied), in async the rows lack this worker's last push.
-  Status StartPull(int64_t step, std::span<const TableKeys> keys);
+  // Sends the pull of the next batch already, beside the last pull's push: in sync with the same
+  // bits (the servers answer when the step before is applied), in async the rows lack this worker's
+  // last push. The next Pull waits for its answers if it is of the same generation, keys and counts
+  // and, in sync, step; else what was started is forgotten.
+  Status StartPull(int64_t step, std::span<const TableKeys> keys) override;
   Status Lookup(std::span<const TableKeys> keys, PulledRows* rows) override;
   std::span<const float> dense() const override;
 
   // Async: one batch of a lease. `identity` says which: set before each Push.
   void SetPushIdentity(const PushIdentity& identity);
   Status Push(const StepRates& rates, const Gradients& gradients) override;
-  // Sync: gradients of several slices of the last pull, each with its identity.
+  // Sync: row gradients of several slices of the last pull, each with its identity, and their dense
+  // gradients, added up over the largest nodes that hold exactly these slices (LargestSliceNodes).
   struct SlicePush {
     PushIdentity identity;
     double weight_sum = 0;
-    // Rows of all pulled keys …; dense may be empty: all zeros.
-    const Gradients* gradients = nullptr;
+    // [table]: rows of all pulled keys …
+    std::vector<std::span<const float>> rows;
     // … of which only those with a count are sent: [table][key]: times in the slice
     std::vector<std::span<const uint32_t>> counts;
   };
-  Status PushSlices(std::span<const SlicePush> slices);
+  struct DensePush {
+    SliceNode node;
+    std::span<const float> values;  // [dense size], or empty: all zeros
+  };
+  Status PushSlices(std::span<const SlicePush> slices, std::span<const DensePush> dense);
 
   struct Statistics {
     int64_t bytes_out = 0, bytes_in = 0, pulls = 0, pushes = 0, retries = 0;

@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <functional>
 #include <thread>
+#include <utility>
 
 #include "ps/synthetic_training.h"
 #include "ps/test_cluster.h"
@@ -143,6 +146,162 @@ TEST_F(RemoteParametersTest, SendsForgottenKeysAgain) {
   EXPECT_EQ(
       worker_->Push({.step = 1}, {.rows = {row_gradients, {}, {}, {}}, .dense = dense}).code(),
       absl::StatusCode::kFailedPrecondition);
+}
+
+// Keys of the table "user", each once; no others.
+struct UserKeys {
+  explicit UserKeys(std::vector<uint64_t> list) : users(std::move(list)), counts(users.size(), 1) {}
+  std::vector<TableKeys> views() const { return {{users, counts}, {}, {}, {}}; }
+  std::vector<uint64_t> users;
+  std::vector<uint32_t> counts;
+};
+
+class OverlapTest : public RemoteParametersTest {
+ protected:
+  // Until the server has answered so many pulls.
+  void AwaitPulls(int64_t pulls) {
+    while (cluster_->server(0).statistics().pulls < pulls) std::this_thread::yield();
+  }
+  // The next batch of lease 3: ones for all weights.
+  Status Push(const UserKeys& keys) {
+    const std::vector<float> rows(keys.users.size() * 17, 1.0f);
+    const std::vector<float> dense(worker_->dense().size(), 1.0f);
+    worker_->SetPushIdentity({.lease = 3, .index = index_++});
+    return worker_->Push({.step = 1}, {.rows = {rows, {}, {}, {}}, .dense = dense});
+  }
+  int64_t index_ = 0;
+};
+
+TEST_F(OverlapTest, UsesAStartedPullForItsBatchOnly) {
+  Start(TrainMode::kAsync, 1);
+  const UserKeys a({1, 2, 3}), b({9, 3, 5, 4}), c({7});
+  PulledRows rows;
+  ASSERT_TRUE(worker_->Pull(1, a.views(), &rows).ok());
+  const float* const row = rows.rows[0][2];
+  const float before = row[0];
+  ASSERT_TRUE(worker_->StartPull(2, b.views()).ok());
+  AwaitPulls(2);
+  EXPECT_EQ(row[0], before);  // still there
+  ASSERT_TRUE(Push(a).ok());
+  EXPECT_EQ(worker_->statistics().staleness_max, 0);
+  // Meanwhile the step has got another number: it is the same batch. Row 3 lacks the push.
+  ASSERT_TRUE(worker_->Pull(17, b.views(), &rows).ok());
+  EXPECT_EQ(cluster_->server(0).statistics().pulls, 2);
+  ASSERT_EQ(rows.rows[0].size(), 4u);
+  EXPECT_EQ(rows.rows[0][1][0], before);
+  ASSERT_TRUE(Push(b).ok());
+  EXPECT_EQ(worker_->statistics().staleness_max, 1);
+  EXPECT_EQ(worker_->statistics().staleness_sum, 1);
+
+  // Another batch; the same keys in another order, and with other counts.
+  UserKeys other_counts = b;
+  other_counts.counts[0] = 2;
+  int64_t pulls = 2;
+  for (const UserKeys& other : {c, UserKeys({3, 9, 5, 4}), other_counts}) {
+    ASSERT_TRUE(worker_->StartPull(3, b.views()).ok());
+    ASSERT_TRUE(worker_->Pull(3, other.views(), &rows).ok());
+    pulls += 2;
+    AwaitPulls(pulls);
+    EXPECT_EQ(rows.rows[0].size(), other.users.size());
+    EXPECT_NE(rows.rows[0].back(), nullptr);
+    ASSERT_TRUE(Push(other).ok());
+  }
+  // What was started is replaced.
+  ASSERT_TRUE(worker_->StartPull(3, a.views()).ok());
+  ASSERT_TRUE(worker_->StartPull(3, c.views()).ok());
+  ASSERT_TRUE(worker_->Pull(3, c.views(), &rows).ok());
+  ASSERT_TRUE(Push(c).ok());
+  EXPECT_EQ(cluster_->server(0).statistics().pushes, 6);
+}
+
+TEST_F(OverlapTest, AStartedPullEndsWithItsGeneration) {
+  Start(TrainMode::kAsync, 2);
+  const UserKeys a({1, 2, 3}), b({4, 5});
+  PulledRows rows;
+  ASSERT_TRUE(worker_->Pull(1, a.views(), &rows).ok());
+  ASSERT_TRUE(Push(a).ok());
+  ASSERT_TRUE(worker_->Pull(2, a.views(), &rows).ok());
+  ASSERT_TRUE(worker_->StartPull(3, b.views()).ok());
+  AwaitPulls(3);
+  // Servers go back to their beginning while the batch is computed.
+  const RunId next{.run = 1, .generation = 2};
+  ASSERT_TRUE(cluster_->Control({.kind = ControlKind::kBegin, .run = next}).ok());
+  EXPECT_TRUE(absl::IsAborted(Push(a)));
+  worker_->SetRun(next);
+  index_ = 0;
+  ASSERT_TRUE(worker_->Pull(1, b.views(), &rows).ok());
+  EXPECT_EQ(cluster_->server(0).statistics().pulls, 4);  // not what was started
+  ASSERT_TRUE(Push(b).ok());
+  EXPECT_EQ(worker_->statistics().staleness_max, 0);
+}
+
+// In sync a started pull waits at the server for its step; the generation ends first.
+TEST_F(OverlapTest, AGenerationEndsInMidPull) {
+  Start(TrainMode::kSync, 1);
+  const UserKeys a({1, 2});
+  PulledRows rows;
+  ASSERT_TRUE(worker_->Pull(1, a.views(), &rows).ok());
+  ASSERT_TRUE(worker_->StartPull(2, a.views()).ok());
+  while (cluster_->server(0).statistics().waiting_pulls == 0) std::this_thread::yield();
+  const RunId next{.run = 1, .generation = 2};
+  ASSERT_TRUE(cluster_->Control({.kind = ControlKind::kBegin, .run = next}).ok());
+  EXPECT_TRUE(absl::IsAborted(worker_->Pull(2, a.views(), &rows)));
+  worker_->SetRun(next);
+  ASSERT_TRUE(training_.SlicesOfStep(1, {0, 1, 2, 3, 4, 5, 6, 7}, {}, worker_.get()).ok());
+}
+
+TEST_F(OverlapTest, AStartedPullMayBeInterrupted) {
+  Start(TrainMode::kAsync, 2);
+  const UserKeys a({1, 2, 3}), b({4, 5});
+  PulledRows rows;
+  ASSERT_TRUE(worker_->Pull(1, a.views(), &rows).ok());
+  ASSERT_TRUE(worker_->StartPull(2, b.views()).ok());
+  worker_->Interrupt();
+  EXPECT_TRUE(absl::IsAborted(worker_->Pull(2, b.views(), &rows)));
+  EXPECT_FALSE(Push(b).ok());
+  index_ = 0;
+  ASSERT_TRUE(worker_->Pull(2, b.views(), &rows).ok());
+  ASSERT_TRUE(Push(b).ok());
+  // Forgotten with requests on their way, to a server that is gone.
+  cluster_->network().CutLink("worker0", cluster_->Address(1));
+  ASSERT_TRUE(worker_->StartPull(2, a.views()).ok());
+  ASSERT_TRUE(worker_->StartPull(2, b.views()).ok());
+  worker_ = nullptr;
+}
+
+// A step's dense weights come with its first pull.
+TEST_F(RemoteParametersTest, PullsTheDenseWeightsOfAStepOnce) {
+  Start(TrainMode::kSync, 2);
+  const UserKeys a({1, 2, 3}), b({4, 5, 6});
+  PulledRows rows;
+  const auto bytes_of = [&](const std::function<Status()>& call) {
+    const int64_t before = worker_->statistics().bytes_in;
+    EXPECT_TRUE(call().ok());
+    return worker_->statistics().bytes_in - before;
+  };
+  const auto pull = [&](int64_t step, const UserKeys& keys) {
+    return bytes_of([&] { return worker_->Pull(step, keys.views(), &rows); });
+  };
+  const int64_t whole = pull(1, a);
+  const std::vector<float> dense(worker_->dense().begin(), worker_->dense().end());
+  int64_t dense_bytes = 0;
+  for (const DenseSpec& variable : training_.dense()) {
+    dense_bytes += 4 * ElementCount(variable.shape);
+  }
+  EXPECT_LE(pull(1, b), whole - dense_bytes);
+  EXPECT_NE(rows.rows[0][0], nullptr);
+  EXPECT_TRUE(std::ranges::equal(worker_->dense(), dense));
+  EXPECT_LE(pull(1, a), whole - dense_bytes);
+  // Others have been pulled in between.
+  bytes_of([&] { return worker_->Lookup(a.views(), &rows); });
+  EXPECT_EQ(pull(1, a), whole);
+  ASSERT_TRUE(training_.SlicesOfStep(1, {0, 1, 2, 3, 4, 5, 6, 7}, {}, worker_.get()).ok());
+  EXPECT_EQ(pull(2, a), whole);
+  EXPECT_FALSE(std::ranges::equal(worker_->dense(), dense));
+  // Started without them, while they were there.
+  ASSERT_TRUE(worker_->StartPull(2, b.views()).ok());
+  bytes_of([&] { return worker_->Lookup(a.views(), &rows); });
+  EXPECT_GE(pull(2, b), dense_bytes);
 }
 
 TEST_F(RemoteParametersTest, RefusesWhatDoesNotFit) {

@@ -82,6 +82,12 @@ void ServerCalls::Send(const std::shared_ptr<Round>& round, int server) {
 }
 
 Status ServerCalls::Wait(Round* round, const TakeAnswer& take_answer) {
+  {
+    // While nobody waited nobody asked again: that silence is not the servers'.
+    const microseconds now = clock_->Monotonic();
+    MutexLock lock(&shared_->mutex);
+    for (Place& place : round->places) place.last_heard = std::max(place.last_heard, now);
+  }
   for (;;) {
     int ready = -1, due = -1;
     {

@@ -153,17 +153,20 @@ StatusOr<PushAnswer> ServerCore::Push(const PushRequest& request,
     parts.push_back({message, keys, request.format, part});
     RETURN_IF_ERROR(Annotate(sum_.Check(parts.back()), who));
   }
-  for (StoredPart& part : parts) {
-    ASSIGN_OR_RETURN(const bool old, book_.IsOld(part.part.identity));
-    if (old) continue;  // twice in one request
-    ++answer.applied;
-    if (sync()) {
-      book_.Store(std::move(part));
-      continue;
-    }
-    const StoredPart* const only = &part;
-    RETURN_IF_ERROR(Apply({&only, 1}, part.part.weight_sum, request.rates_step));
-    book_.Mark(part.part.identity);
+  RETURN_IF_ERROR(Annotate(book_.CheckDense(request), who));
+  std::vector<StoredDense> dense;
+  for (const PushDense& sum : request.dense) {
+    dense.push_back({message, request.format, sum});
+    RETURN_IF_ERROR(Annotate(sum_.Check(dense.back()), who));
+  }
+  if (sync()) {
+    answer.applied = StoreSlices(std::move(parts), std::move(dense));
+  } else if (!parts.empty()) {
+    const StoredPart* const part = &parts[0];
+    const StoredDense* const sum = &dense[0];
+    RETURN_IF_ERROR(Apply({&part, 1}, {&sum, 1}, request.rates_step));
+    book_.Mark(part->part.identity);
+    answer.applied = 1;
   }
   answer.dropped = static_cast<int32_t>(request.parts.size()) - answer.applied;
   pushes_ += answer.applied;
@@ -171,6 +174,21 @@ StatusOr<PushAnswer> ServerCore::Push(const PushRequest& request,
   if (sync()) RETURN_IF_ERROR(ApplyReadySteps(answers));
   answer.applied_step = applied_;
   return answer;
+}
+
+// Parts that are not old, with the dense sums of their push. How many were news.
+int32_t ServerCore::StoreSlices(std::vector<StoredPart> parts, std::vector<StoredDense> dense) {
+  if (parts.empty()) return 0;
+  const int64_t step = parts[0].part.identity.step;
+  int32_t stored = 0;
+  for (StoredPart& part : parts) {
+    const StatusOr<bool> old = book_.IsOld(part.part.identity);
+    if (!old.ok() || *old) continue;  // twice in one request
+    book_.Store(std::move(part));
+    ++stored;
+  }
+  for (StoredDense& sum : dense) book_.StoreDense(step, std::move(sum));
+  return stored;
 }
 
 Status ServerCore::TakeFinished(int64_t step, Answers* answers) {
@@ -181,11 +199,10 @@ Status ServerCore::TakeFinished(int64_t step, Answers* answers) {
 
 Status ServerCore::ApplyReadySteps(Answers* answers) {
   while (applied_ < finished_) {
-    const std::vector<const StoredPart*> parts = book_.ReadyStep();
-    if (parts.empty()) return OkStatus();
-    double weight_sum = 0;
-    for (const StoredPart* part : parts) weight_sum += part->part.weight_sum;
-    RETURN_IF_ERROR(Apply(parts, weight_sum, applied_ + 1));
+    const StatusOr<PushBook::ReadyStep> ready = book_.Ready();
+    if (!ready.ok()) return Break(ready.status());
+    if (ready->parts.empty()) return OkStatus();
+    RETURN_IF_ERROR(Apply(ready->parts, ready->dense, applied_ + 1));
     book_.FinishStep();
     // In this order: a cut shows this step, and so do the pulls that wait for it.
     TakeDueCuts(answers);
@@ -194,20 +211,25 @@ Status ServerCore::ApplyReadySteps(Answers* answers) {
   return OkStatus();
 }
 
-Status ServerCore::Apply(std::span<const StoredPart* const> parts, double weight_sum,
-                         int64_t rates_step) {
-  sum_.Add(parts, pool_);
+// No request is served any more before the next generation.
+Status ServerCore::Break(const Status& status) {
+  broken_ = MakeStatus(absl::StatusCode::kInternal,
+                       fmt::format("{}: apply step {}: {}", name(), applied_ + 1, Message(status)));
+  return broken_;
+}
+
+Status ServerCore::Apply(std::span<const StoredPart* const> parts,
+                         std::span<const StoredDense* const> dense, int64_t rates_step) {
+  double weight_sum = 0;
+  for (const StoredPart* part : parts) weight_sum += part->part.weight_sum;
+  sum_.Add(parts, dense, sync() ? options_.slices : 1, pool_);
   Gradients gradients = sum_.gradients();
   gradients.scale = weight_sum > 0 ? static_cast<float>(1.0 / weight_sum) : 0.0f;
   const float factor = options_.rate_factor(rates_step);
   const StepRates rates{.step = rates_step, .wide_factor = factor, .deep_factor = factor};
   Status status = parameters_->Pull(applied_ + 1, sum_.keys(), &rows_);
   if (status.ok()) status = parameters_->Push(rates, gradients);
-  if (!status.ok()) {
-    broken_ = MakeStatus(absl::StatusCode::kInternal, fmt::format("{}: apply step {}: {}", name(),
-                                                                  applied_ + 1, Message(status)));
-    return broken_;
-  }
+  if (!status.ok()) return Break(status);
   ++applied_;
   parameters_->SetStep(applied_);
   parameters_->Expire(applied_);

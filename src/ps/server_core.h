@@ -92,9 +92,12 @@ class ServerCore {
   void AnswerPull(const PullRequest& request, std::chrono::microseconds since, Reply reply,
                   Answers* answers);
   void AnswerWaitingPulls(Answers* answers);
+  int32_t StoreSlices(std::vector<StoredPart> parts, std::vector<StoredDense> dense);
   Status ApplyReadySteps(Answers* answers);
   Status TakeFinished(int64_t step, Answers* answers);
-  Status Apply(std::span<const StoredPart* const> parts, double weight_sum, int64_t rates_step);
+  Status Apply(std::span<const StoredPart* const> parts, std::span<const StoredDense* const> dense,
+               int64_t rates_step);
+  Status Break(const Status& status);
   void TakeDueCuts(Answers* answers);
 
   const ParameterServerOptions options_;

@@ -125,10 +125,10 @@ Status SyntheticTraining::LocalStep(int64_t step, Parameters* parameters) const 
   PulledRows rows;
   RETURN_IF_ERROR(parameters->Pull(step, keys.views(), &rows));
   std::vector<std::vector<float>> sums(tables_.size());
-  std::vector<float> dense;
+  std::vector<Slice> computed;
   double weight_sum = 0;
   for (const int s : slices) {
-    const Slice slice = Compute(step, s, keys, rows, *parameters);
+    const Slice& slice = computed.emplace_back(Compute(step, s, keys, rows, *parameters));
     weight_sum += slice.weight_sum;
     for (size_t t = 0; t < tables_.size(); ++t) {
       sums[t].resize(slice.rows[t].size(), 0.0f);
@@ -138,15 +138,11 @@ Status SyntheticTraining::LocalStep(int64_t step, Parameters* parameters) const 
         if (slice.counts[t][i / dim] > 0) sums[t][i] += slice.rows[t][i];
       }
     }
-    if (s == 0) {
-      dense = slice.dense;
-    } else {
-      for (size_t i = 0; i < dense.size(); ++i) dense[i] += slice.dense[i];
-    }
   }
+  const std::vector<DenseSum> dense = AddDense(slices, computed);
   Gradients gradients;
   for (const auto& sum : sums) gradients.rows.push_back(sum);
-  gradients.dense = dense;
+  gradients.dense = dense[0].sum;
   gradients.scale = weight_sum > 0 ? static_cast<float>(1.0 / weight_sum) : 0.0f;
   const float factor = RateFactor(step);
   return parameters->Push({.step = step, .wide_factor = factor, .deep_factor = factor}, gradients);
@@ -163,17 +159,42 @@ Status SyntheticTraining::SlicesOfStep(int64_t step, const std::vector<int>& sli
   if (!next_slices.empty()) {
     RETURN_IF_ERROR(parameters->StartPull(step + 1, KeysOf(step + 1, next_slices).views()));
   }
-  std::vector<Gradients> gradients(slices.size());
   std::vector<RemoteParameters::SlicePush> pushes(slices.size());
   for (size_t i = 0; i < slices.size(); ++i) {
-    for (const auto& sum : computed[i].rows) gradients[i].rows.push_back(sum);
-    if (!IsEmpty(step, slices[i])) gradients[i].dense = computed[i].dense;
     pushes[i].identity = {.step = step, .slice = slices[i]};
     pushes[i].weight_sum = computed[i].weight_sum;
-    pushes[i].gradients = &gradients[i];
+    for (const auto& sum : computed[i].rows) pushes[i].rows.push_back(sum);
     for (const auto& counts : computed[i].counts) pushes[i].counts.push_back(counts);
   }
-  return parameters->PushSlices(pushes);
+  const std::vector<DenseSum> sums = AddDense(slices, computed);
+  std::vector<RemoteParameters::DensePush> dense;
+  for (const DenseSum& sum : sums) {
+    const bool is_empty = sum.node.count == 1 && IsEmpty(step, sum.node.first);
+    dense.push_back({sum.node, is_empty ? std::span<const float>() : sum.sum});
+  }
+  return parameters->PushSlices(pushes, dense);
+}
+
+// `slices` ascending, `computed` in the same order.
+std::vector<SyntheticTraining::DenseSum> SyntheticTraining::AddDense(
+    const std::vector<int>& slices, const std::vector<Slice>& computed) {
+  std::vector<bool> marked(kSlices);
+  for (const int slice : slices) marked[slice] = true;
+  std::vector<DenseSum> sums;
+  auto next = computed.begin();
+  for (const SliceNode& node : LargestSliceNodes(marked)) {
+    std::vector<SliceNode> leaves;
+    std::vector<const float*> values;
+    for (int32_t slice = node.first; slice < node.end(); ++slice, ++next) {
+      leaves.push_back({slice, 1});
+      values.push_back(next->dense.data());
+    }
+    DenseSum& sum = sums.emplace_back();
+    sum.node = node;
+    sum.sum.resize(computed[0].dense.size());
+    AddSliceTree(node, leaves, values, static_cast<int64_t>(sum.sum.size()), sum.sum.data());
+  }
+  return sums;
 }
 
 }  // namespace capstan

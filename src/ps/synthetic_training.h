@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "params/parameters.h"
+#include "params/slice_tree.h"
 #include "ps/remote_parameters.h"
 
 namespace capstan {
@@ -44,6 +45,12 @@ class SyntheticTraining {
   };
   Slice Compute(int64_t step, int slice, const Keys& keys, const PulledRows& rows,
                 const Parameters& parameters) const;
+  struct DenseSum {
+    SliceNode node;
+    std::vector<float> sum;
+  };
+  static std::vector<DenseSum> AddDense(const std::vector<int>& slices,
+                                        const std::vector<Slice>& computed);
   static bool IsEmpty(int64_t step, int slice) { return step % 4 == 0 && slice == 5; }
 
   std::vector<TableSpec> tables_;

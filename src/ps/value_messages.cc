@@ -1,6 +1,7 @@
 // The messages with rows and gradients. Each is a head, the byte arrays, zeros up to a multiple of
 // 16, and the value arrays: so floats are aligned in a message that is.
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "ps/key_codec.h"
@@ -64,6 +65,96 @@ class ArraySizes {
  private:
   WireReader* const reader_;
   size_t total_ = 0;
+};
+
+// Part heads and sizes of all arrays; the arrays themselves come behind them.
+class PushRequestReader {
+ public:
+  PushRequestReader(std::string_view bytes, size_t tables)
+      : bytes_(bytes), tables_(tables), reader_(bytes, "push request"), sizes_(&reader_) {}
+
+  StatusOr<PushRequest> Read() {
+    request_.run = GetRun(&reader_);
+    request_.worker = static_cast<int32_t>(reader_.GetU32());
+    request_.pull_id = reader_.GetU64();
+    request_.rates_step = reader_.GetI64();
+    request_.format = GetFormat(&reader_);
+    RETURN_IF_ERROR(ReadParts());
+    RETURN_IF_ERROR(ReadNodes());
+    ReadArrays();
+    RETURN_IF_ERROR(reader_.Finish());
+    return std::move(request_);
+  }
+
+ private:
+  Status ReadParts() {
+    constexpr size_t kPartHeadBytes = 36;
+    const uint64_t table_count = reader_.GetVarint();
+    const uint64_t parts = reader_.GetCount(kPartHeadBytes + 3 * tables_);
+    if (parts > 0) CheckTables(table_count, tables_, &reader_);
+    RETURN_IF_ERROR(reader_.status());
+    request_.parts.resize(parts);
+    for (PushPart& part : request_.parts) {
+      part.identity.step = reader_.GetI64();
+      part.identity.slice = static_cast<int32_t>(reader_.GetU32());
+      part.identity.lease = reader_.GetU64();
+      part.identity.index = reader_.GetI64();
+      part.weight_sum = reader_.GetDouble();
+      for (size_t i = 0; i < 3 * tables_; ++i) part_sizes_.push_back(sizes_.Next());
+      RETURN_IF_ERROR(reader_.status());
+    }
+    return OkStatus();
+  }
+
+  Status ReadNodes() {
+    constexpr size_t kNodeHeadBytes = 3;
+    const uint64_t nodes = reader_.GetCount(kNodeHeadBytes);
+    if (reader_.status().ok() && nodes > request_.parts.size()) {
+      reader_.Fail(fmt::format("{} dense sums of {} parts", nodes, request_.parts.size()));
+    }
+    RETURN_IF_ERROR(reader_.status());
+    request_.dense.resize(nodes);
+    for (PushDense& sum : request_.dense) {
+      sum.node.first = GetSlice();
+      sum.node.count = GetSlice();
+      dense_sizes_.push_back(sizes_.Next());
+    }
+    return reader_.status();
+  }
+
+  int32_t GetSlice() {
+    const uint64_t slice = reader_.GetVarint();
+    if (slice <= std::numeric_limits<int32_t>::max()) return static_cast<int32_t>(slice);
+    reader_.Fail(fmt::format("slice {}", slice));
+    return 0;
+  }
+
+  void ReadArrays() {
+    const size_t* size = part_sizes_.data();
+    for (PushPart& part : request_.parts) {
+      for (size_t t = 0; t < tables_; ++t, size += 3) {
+        part.touched.push_back(reader_.GetBytes(size[0]));
+        part.counts.push_back(reader_.GetBytes(size[1]));
+      }
+    }
+    SkipPadding(bytes_.size(), &reader_);
+    size = part_sizes_.data();
+    for (PushPart& part : request_.parts) {
+      for (size_t t = 0; t < tables_; ++t, size += 3)
+        part.rows.push_back(reader_.GetBytes(size[2]));
+    }
+    for (size_t n = 0; n < request_.dense.size(); ++n) {
+      request_.dense[n].values = reader_.GetBytes(dense_sizes_[n]);
+    }
+  }
+
+  const std::string_view bytes_;
+  const size_t tables_;
+  WireReader reader_;
+  ArraySizes sizes_;
+  PushRequest request_;
+  std::vector<size_t> part_sizes_;   // by part: of each table touched, counts, rows
+  std::vector<size_t> dense_sizes_;  // by node
 };
 
 }  // namespace
@@ -185,8 +276,7 @@ StatusOr<PullAnswer> PullAnswer::Decode(std::string_view bytes) {
   return answer;
 }
 
-std::vector<PushRequest::Arrays> PushRequest::EncodeSpace(std::span<const Sizes> sizes,
-                                                          std::string* bytes) const {
+PushRequest::Arrays PushRequest::EncodeSpace(const Sizes& sizes, std::string* bytes) const {
   WireWriter writer;
   PutRun(run, &writer);
   writer.PutU32(static_cast<uint32_t>(worker));
@@ -206,11 +296,16 @@ std::vector<PushRequest::Arrays> PushRequest::EncodeSpace(std::span<const Sizes>
     for (size_t t = 0; t < part.counts.size(); ++t) {
       writer.PutVarint(part.touched[t].size());
       writer.PutVarint(part.counts[t].size());
-      writer.PutVarint(sizes[p].rows[t]);
-      values += sizes[p].rows[t];
+      writer.PutVarint(sizes.rows[p][t]);
+      values += sizes.rows[p][t];
     }
-    writer.PutVarint(sizes[p].dense);
-    values += sizes[p].dense;
+  }
+  writer.PutVarint(dense.size());
+  for (size_t n = 0; n < dense.size(); ++n) {
+    writer.PutVarint(static_cast<uint32_t>(dense[n].node.first));
+    writer.PutVarint(static_cast<uint32_t>(dense[n].node.count));
+    writer.PutVarint(sizes.dense[n]);
+    values += sizes.dense[n];
   }
   for (const PushPart& part : parts) {
     for (size_t t = 0; t < part.counts.size(); ++t) {
@@ -222,74 +317,37 @@ std::vector<PushRequest::Arrays> PushRequest::EncodeSpace(std::span<const Sizes>
   const size_t values_at = bytes->size() + PaddingAt(bytes->size());
   bytes->resize(values_at + values);
   char* next = bytes->data() + values_at;
-  std::vector<Arrays> arrays(parts.size());
-  for (size_t p = 0; p < parts.size(); ++p) {
-    for (const size_t size : sizes[p].rows) {
-      arrays[p].rows.push_back(std::exchange(next, next + size));
-    }
-    arrays[p].dense = std::exchange(next, next + sizes[p].dense);
+  Arrays arrays;
+  for (const std::vector<size_t>& part : sizes.rows) {
+    std::vector<char*>& rows = arrays.rows.emplace_back();
+    for (const size_t size : part) rows.push_back(std::exchange(next, next + size));
   }
+  for (const size_t size : sizes.dense) arrays.dense.push_back(std::exchange(next, next + size));
   return arrays;
 }
 
 std::string PushRequest::Encode() const {
-  std::vector<Sizes> sizes(parts.size());
-  for (size_t p = 0; p < parts.size(); ++p) {
-    for (const std::string_view array : parts[p].rows) sizes[p].rows.push_back(array.size());
-    sizes[p].dense = parts[p].dense.size();
+  Sizes sizes;
+  for (const PushPart& part : parts) {
+    std::vector<size_t>& rows = sizes.rows.emplace_back();
+    for (const std::string_view array : part.rows) rows.push_back(array.size());
   }
+  for (const PushDense& sum : dense) sizes.dense.push_back(sum.values.size());
   std::string bytes;
-  const std::vector<Arrays> arrays = EncodeSpace(sizes, &bytes);
+  const Arrays arrays = EncodeSpace(sizes, &bytes);
   for (size_t p = 0; p < parts.size(); ++p) {
     for (size_t t = 0; t < parts[p].rows.size(); ++t) {
-      parts[p].rows[t].copy(arrays[p].rows[t], parts[p].rows[t].size());
+      parts[p].rows[t].copy(arrays.rows[p][t], parts[p].rows[t].size());
     }
-    parts[p].dense.copy(arrays[p].dense, parts[p].dense.size());
+  }
+  for (size_t n = 0; n < dense.size(); ++n) {
+    dense[n].values.copy(arrays.dense[n], dense[n].values.size());
   }
   return bytes;
 }
 
 StatusOr<PushRequest> PushRequest::Decode(std::string_view bytes, size_t tables) {
-  constexpr size_t kPartHeadBytes = 37;
-  WireReader reader(bytes, "push request");
-  PushRequest request;
-  request.run = GetRun(&reader);
-  request.worker = static_cast<int32_t>(reader.GetU32());
-  request.pull_id = reader.GetU64();
-  request.rates_step = reader.GetI64();
-  request.format = GetFormat(&reader);
-  const uint64_t table_count = reader.GetVarint();
-  const uint64_t parts = reader.GetCount(kPartHeadBytes + 3 * tables);
-  if (parts > 0) CheckTables(table_count, tables, &reader);
-  RETURN_IF_ERROR(reader.status());
-  request.parts.resize(parts);
-  std::vector<size_t> all_sizes;  // by part: of each table touched, counts, rows; then dense
-  ArraySizes sizes(&reader);
-  for (PushPart& part : request.parts) {
-    part.identity.step = reader.GetI64();
-    part.identity.slice = static_cast<int32_t>(reader.GetU32());
-    part.identity.lease = reader.GetU64();
-    part.identity.index = reader.GetI64();
-    part.weight_sum = reader.GetDouble();
-    for (size_t i = 0; i < 3 * tables + 1; ++i) all_sizes.push_back(sizes.Next());
-    RETURN_IF_ERROR(reader.status());
-  }
-  const size_t* size = all_sizes.data();
-  for (PushPart& part : request.parts) {
-    for (size_t t = 0; t < tables; ++t, size += 3) {
-      part.touched.push_back(reader.GetBytes(size[0]));
-      part.counts.push_back(reader.GetBytes(size[1]));
-    }
-    ++size;
-  }
-  SkipPadding(bytes.size(), &reader);
-  size = all_sizes.data();
-  for (PushPart& part : request.parts) {
-    for (size_t t = 0; t < tables; ++t, size += 3) part.rows.push_back(reader.GetBytes(size[2]));
-    part.dense = reader.GetBytes(*size++);
-  }
-  RETURN_IF_ERROR(reader.Finish());
-  return request;
+  return PushRequestReader(bytes, tables).Read();
 }
 
 std::string PushAnswer::Encode() const {
