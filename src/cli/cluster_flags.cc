@@ -49,6 +49,10 @@ void DeclareClusterFlags(FlagSet* f, ClusterFlags* v) {
          "sync: how many may compute a late slice beside its owner; the first result counts");
   f->Add("max_staleness", &v->max_staleness,
          "async: batches that a worker may be ahead of the slowest; -1: any");
+  f->Add(
+      "overlap_pull", &v->overlap_pull,
+      "async: the pull of the next batch overlaps this batch's step; its rows lack this worker's "
+      "own last push: staleness is one more, and is counted in the staleness shown");
   f->Add("wire_format", &v->wire_format, "values between tasks: fp32 or bf16");
   f->Add("start_timeout", &v->start_timeout_s, "seconds to wait for all tasks at the start");
   f->Add("peer_timeout", &v->peer_timeout_s,
@@ -85,6 +89,12 @@ StatusOr<ClusterTaskOptions> ClusterTaskFromFlags(
   if (v.backup_workers < 0) return Error("flag --backup_workers={} is negative", v.backup_workers);
   options.cluster.backup_workers = v.backup_workers;
   options.cluster.max_staleness = v.max_staleness;
+  if (v.overlap_pull && v.sync) {
+    return Error(
+        "flag --overlap_pull: not with --sync: a step's rows are those that the step before has "
+        "written, so they cannot be pulled beside it");
+  }
+  options.cluster.overlap_pull = v.overlap_pull;
   if (v.wire_format == "bf16") {
     options.cluster.wire_format = ValueFormat::kBfloat16;
   } else if (v.wire_format != "fp32") {

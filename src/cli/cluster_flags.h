@@ -16,6 +16,7 @@ struct ClusterFlags {
   bool sync = false;
   int backup_workers = 0;
   int64_t max_staleness = -1;
+  bool overlap_pull = false;
   std::string wire_format = "fp32";
   double start_timeout_s = 300, peer_timeout_s = 60, worker_timeout_s = 10;
   std::string auth_token_file, tls_cert, tls_key, tls_ca, tls_server_name;

@@ -20,6 +20,7 @@ struct ClusterOptions {
   TrainMode mode = TrainMode::kAsync;
   int backup_workers = 0;      // sync
   int64_t max_staleness = -1;  // async; -1: any
+  bool overlap_pull = false;   // async: the next batch is pulled beside the step of this one
   ValueFormat wire_format = ValueFormat::kFloat32;
   // How long the start may take, and how long one waits for a peer that was there and is gone.
   std::chrono::milliseconds start_timeout{300'000};

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <thread>
+#include <utility>
 
 #include "base/random.h"
 #include "model/model_file.h"
@@ -143,7 +144,7 @@ StatusOr<ClusterEnd> ClusterWorker::Run() {
 
 StatusOr<LeaseAnswer> ClusterWorker::AskForWork(bool wants_work) {
   report_.run = run_;
-  report_.max_slices = wants_work ? pool_->workers() : 0;
+  report_.max_slices = wants_work ? session_.slices : 0;  // the chief gives it its share
   const auto start = clock_->Monotonic();
   bool was_refused = false;
   for (;;) {
@@ -224,23 +225,22 @@ Status ClusterWorker::DoSlices(const LeaseAnswer& answer) {
   if (batch == nullptr) return OkStatus();  // the next request says that the data ended
   const auto start = clock_->Monotonic();
   const double calls_before = CallSeconds();
-  ASSIGN_OR_RETURN(const std::vector<SliceTrainer::Slice> slices,
+  ASSIGN_OR_RETURN(const SliceTrainer::Result computed,
                    slice_trainer_->Compute(answer.step, *batch, answer.slices));
   Spent(&Statistics::compute_seconds, start, CallSeconds() - calls_before);
   std::vector<RemoteParameters::SlicePush> pushes;
-  for (const SliceTrainer::Slice& slice : slices) {
-    RemoteParameters::SlicePush push;
-    push.identity.step = answer.step;
-    push.identity.slice = slice.number;
-    push.weight_sum = slice.result.weight_sum;
-    push.gradients = &slice.gradients;
-    push.counts = slice.counts;
-    pushes.push_back(push);
+  for (const SliceTrainer::Slice& slice : computed.slices) {
+    pushes.push_back({.identity = {.step = answer.step, .slice = slice.number},
+                      .weight_sum = slice.result.weight_sum,
+                      .rows = slice.rows,
+                      .counts = slice.counts});
   }
-  RETURN_IF_ERROR(parameters_->PushSlices(pushes));
+  std::vector<RemoteParameters::DensePush> dense;
+  for (const SliceTrainer::Dense& sum : computed.dense) dense.push_back({sum.node, sum.sum});
+  RETURN_IF_ERROR(parameters_->PushSlices(pushes, dense));
   int64_t examples = 0;
   report_.positions.emplace_back(answer.step, batch->position);
-  for (const SliceTrainer::Slice& slice : slices) {
+  for (const SliceTrainer::Slice& slice : computed.slices) {
     examples += slice.examples;
     const int begin = static_cast<int>(int64_t{batch->size} * slice.number / session_.slices);
     AddToWindow(*batch, begin, begin + slice.examples, slice.logits);
@@ -261,35 +261,48 @@ Status ClusterWorker::OpenBlock(const BlockLease& block) {
   block_ = block.id;
   block_index_ = block.first_index - 1;
   has_block_ = true;
-  batch_ready_ = false;
+  batch_ready_ = next_read_ = false;
   report_.block = block_;
   report_.block_index = block_index_;
   return OkStatus();
 }
 
+// The one behind batch_, if it has not been read yet.
 Status ClusterWorker::ReadNextBatch() {
+  if (next_read_) return OkStatus();
   const auto start = clock_->Monotonic();
-  ASSIGN_OR_RETURN(batch_ready_, stream_->Next(&batch_));
+  ASSIGN_OR_RETURN(next_ready_, stream_->Next(&next_));
+  next_read_ = true;
   Spent(&Statistics::input_seconds, start);
+  return OkStatus();
+}
+
+Status ClusterWorker::GoToNextBatch() {
+  RETURN_IF_ERROR(ReadNextBatch());
+  std::swap(batch_, next_);
+  batch_ready_ = next_ready_;
+  next_read_ = false;
   return OkStatus();
 }
 
 Status ClusterWorker::DoBatch(const LeaseAnswer& answer) {
   if (!has_block_ || block_ != answer.block.id) RETURN_IF_ERROR(OpenBlock(answer.block));
   if (!batch_ready_) {
-    RETURN_IF_ERROR(ReadNextBatch());
+    RETURN_IF_ERROR(GoToNextBatch());
     if (!batch_ready_) {  // an empty rest
       report_.block_done = true;
       has_block_ = false;
       return OkStatus();
     }
   }
+  if (cluster_.overlap_pull) RETURN_IF_ERROR(ReadNextBatch());
   // The batch's number in its block: a batch of bad records only is passed over.
   const int64_t index = batch_->position.batch - 1;
   parameters_->SetPushIdentity({.lease = block_, .index = index});
+  const Batch* const next = cluster_.overlap_pull && next_ready_ ? next_.get() : nullptr;
   const auto start = clock_->Monotonic();
   const double calls_before = CallSeconds();
-  ASSIGN_OR_RETURN(const StepResult step, trainer_->Step(answer.global_step + 1, *batch_));
+  ASSIGN_OR_RETURN(const StepResult step, trainer_->Step(answer.global_step + 1, *batch_, next));
   Spent(&Statistics::compute_seconds, start, CallSeconds() - calls_before);
   CountStep(batch_->size);
   AddToWindow(*batch_, 0, batch_->size, step.logits);
@@ -305,7 +318,7 @@ Status ClusterWorker::DoBatch(const LeaseAnswer& answer) {
   report_.staleness_max = std::max(report_.staleness_max, now.staleness_max);
   reported_ = now;
   // Looks ahead, so that the report can say whether that was the block's last batch.
-  RETURN_IF_ERROR(ReadNextBatch());
+  RETURN_IF_ERROR(GoToNextBatch());
   if (!batch_ready_) {
     report_.block_done = true;
     has_block_ = false;

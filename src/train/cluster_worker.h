@@ -68,6 +68,7 @@ class ClusterWorker {
   Status DoBatch(const LeaseAnswer& answer);
   Status OpenBlock(const BlockLease& block);
   Status ReadNextBatch();
+  Status GoToNextBatch();
   void ClearReport();
   // Adds the time since `start` to one of the statistics, but for `not_counted` seconds of it.
   void Spent(double Statistics::*what, std::chrono::microseconds start, double not_counted = 0)
@@ -108,6 +109,9 @@ class ClusterWorker {
   int64_t block_index_ = -1;
   std::unique_ptr<Batch> batch_;
   bool batch_ready_ = false;  // batch_ is the next one to train on
+  std::unique_ptr<Batch> next_;
+  bool next_read_ = false;   // the one behind it has been asked for …
+  bool next_ready_ = false;  // … and there is one: next_
   RemoteParameters::Statistics reported_;
 
   mutable Mutex statistics_mutex_;

@@ -10,6 +10,7 @@ namespace capstan {
 namespace {
 
 constexpr size_t kPieceBytes = 1 << 20;
+constexpr size_t kGroupRows = 1024;
 
 // Reads one table.
 class TableReader {
@@ -75,15 +76,35 @@ class TableReader {
                                steps.size());
       }
     }
-    rows_.reserve(keys.size());
-    for (size_t i = 0; i < keys.size(); ++i) {
-      if (steps[i] == kAbsentVersion) {
-        rows_.push_back(nullptr);
-      } else {
-        RETURN_IF_ERROR(AddRow(keys[i], counts[i], steps[i]));
-      }
-    }
+    RETURN_IF_ERROR(Annotate(AddKeyedRows(keys, counts, steps), "checkpoint " + reader_.prefix()));
     return options_.for_training && spec_.admission_count > 1 ? MakeFiltered() : OkStatus();
+  }
+
+  // In groups, so that memory is fetched for many keys at once.
+  Status AddKeyedRows(const std::vector<int64_t>& keys, const std::vector<int64_t>& counts,
+                      const std::vector<int64_t>& steps) {
+    rows_.assign(keys.size(), nullptr);
+    std::vector<uint64_t> group_keys;
+    std::vector<uint32_t> group_counts;
+    std::vector<int64_t> group_steps;
+    std::vector<size_t> places;
+    std::vector<char*> rows(kGroupRows);
+    for (size_t i = 0; i < keys.size(); ++i) {
+      if (steps[i] != kAbsentVersion && Wants(keys[i])) {
+        group_keys.push_back(static_cast<uint64_t>(keys[i]));
+        group_counts.push_back(static_cast<uint32_t>(counts[i]));
+        group_steps.push_back(steps[i]);
+        places.push_back(i);
+      }
+      if (places.size() < kGroupRows && i + 1 < keys.size()) continue;
+      RETURN_IF_ERROR(table_->InsertBatch(group_keys, group_counts, group_steps, rows.data()));
+      for (size_t row = 0; row < places.size(); ++row) rows_[places[row]] = rows[row];
+      group_keys.clear();
+      group_counts.clear();
+      group_steps.clear();
+      places.clear();
+    }
+    return OkStatus();
   }
 
   Status MakeFiltered() {

@@ -3,6 +3,10 @@
 #include <algorithm>
 
 namespace capstan {
+namespace {
+// Floats of a dense sum that one task adds up.
+constexpr int64_t kDenseRange = 16384;
+}  // namespace
 
 StatusOr<std::unique_ptr<SliceTrainer>> SliceTrainer::Create(const Model* model,
                                                              Parameters* parameters,
@@ -31,8 +35,8 @@ SliceTrainer::SliceTrainer(const Model* model, Parameters* parameters, WorkerPoo
       keys_(*model),
       scratch_(pool->workers()) {}
 
-StatusOr<std::vector<SliceTrainer::Slice>> SliceTrainer::Compute(int64_t step, const Batch& batch,
-                                                                 std::span<const int32_t> slices) {
+StatusOr<SliceTrainer::Result> SliceTrainer::Compute(int64_t step, const Batch& batch,
+                                                     std::span<const int32_t> slices) {
   std::vector<UniqueKeys::Range> ranges;
   for (const int32_t slice : slices) {
     if (slice < 0 || slice >= slices_) {
@@ -54,19 +58,58 @@ StatusOr<std::vector<SliceTrainer::Slice>> SliceTrainer::Compute(int64_t step, c
     ComputeSlice(step, batch, &memory_[i], worker);
   });
 
-  std::vector<Slice> results(slices.size());
+  Result result;
+  result.slices.resize(slices.size());
   for (size_t i = 0; i < slices.size(); ++i) {
     const Memory& memory = memory_[i];
-    Slice& slice = results[i];
+    Slice& slice = result.slices[i];
     slice.number = slices[i];
     slice.result = memory.result;
     slice.examples = memory.range.end - memory.range.begin;
-    slice.gradients.dense = memory.dense_gradient;
-    for (const auto& rows : memory.rows) slice.gradients.rows.emplace_back(rows);
+    for (const auto& rows : memory.rows) slice.rows.emplace_back(rows);
     for (const auto& counts : memory.counts) slice.counts.emplace_back(counts);
     slice.logits = memory.logits;
   }
-  return results;
+  result.dense = AddDense(slices);
+  return result;
+}
+
+std::vector<SliceTrainer::Dense> SliceTrainer::AddDense(std::span<const int32_t> slices) {
+  std::vector<bool> marked(slices_);
+  std::vector<const Memory*> of_slice(slices_);
+  for (size_t i = 0; i < slices.size(); ++i) {
+    marked[slices[i]] = true;
+    of_slice[slices[i]] = &memory_[i];
+  }
+  std::vector<Dense> dense;
+  for (const SliceNode& node : LargestSliceNodes(marked)) dense.push_back({.node = node});
+  if (sums_.size() < dense.size()) sums_.resize(dense.size());
+  const int64_t size = model_->dense_size();
+  const int64_t ranges = (size + kDenseRange - 1) / kDenseRange;
+  for (size_t n = 0; n < dense.size(); ++n) {
+    const SliceNode& node = dense[n].node;
+    std::vector<SliceNode> leaves;
+    std::vector<const float*> values;
+    bool any = false;
+    for (int32_t slice = node.first; slice < node.end(); ++slice) {
+      leaves.push_back({slice, 1});
+      values.push_back(of_slice[slice]->dense_gradient.data());
+      any |= of_slice[slice]->range.begin < of_slice[slice]->range.end;
+    }
+    if (!any) continue;
+    dense[n].sum = std::span<const float>(values[0], size);
+    if (node.count == 1) continue;
+    sums_[n].resize(size);
+    dense[n].sum = sums_[n];
+    pool_->ParallelFor(ranges, [&](int64_t range, int) {
+      const int64_t begin = range * kDenseRange;
+      std::vector<const float*> from;
+      for (const float* value : values) from.push_back(value + begin);
+      AddSliceTree(node, leaves, from, std::min(kDenseRange, size - begin),
+                   sums_[n].data() + begin);
+    });
+  }
+  return dense;
 }
 
 void SliceTrainer::ComputeSlice(int64_t step, const Batch& batch, Memory* memory, int worker) {

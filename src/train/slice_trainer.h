@@ -13,6 +13,7 @@
 #include "model/model.h"
 #include "model/row_gradients.h"
 #include "params/parameters.h"
+#include "params/slice_tree.h"
 #include "tensor/aligned_vector.h"
 #include "train/unique_keys.h"
 
@@ -32,13 +33,22 @@ class SliceTrainer {
     int number = 0;
     SliceResult result;
     int examples = 0;
-    Gradients gradients;
+    std::vector<std::span<const float>> rows;       // [table]: [keys, gradient_dim]
     std::vector<std::span<const uint32_t>> counts;  // [table][key]
     std::span<const float> logits;                  // [examples, OutputCount]
   };
-  // Pulls the rows of the slices' examples and computes. Valid until the next call.
-  StatusOr<std::vector<Slice>> Compute(int64_t step, const Batch& batch,
-                                       std::span<const int32_t> slices);
+  // Dense gradients, added up over a node of the tree of slices.
+  struct Dense {
+    SliceNode node;
+    std::span<const float> sum;  // [dense size], or empty: no slice of it has examples
+  };
+  struct Result {
+    std::vector<Slice> slices;
+    std::vector<Dense> dense;  // the largest nodes that hold exactly the slices
+  };
+  // Pulls the rows of the slices' examples and computes. `slices`: distinct, in any order. Valid
+  // until the next call.
+  StatusOr<Result> Compute(int64_t step, const Batch& batch, std::span<const int32_t> slices);
 
  private:
   SliceTrainer(const Model* model, Parameters* parameters, WorkerPool* pool, int slices);
@@ -52,6 +62,7 @@ class SliceTrainer {
     SliceResult result;
   };
   void ComputeSlice(int64_t step, const Batch& batch, Memory* memory, int worker);
+  std::vector<Dense> AddDense(std::span<const int32_t> slices);
 
   const Model* const model_;
   Parameters* const parameters_;
@@ -61,6 +72,7 @@ class SliceTrainer {
   std::vector<std::unique_ptr<Workspace>> workspaces_;  // [worker]
   std::vector<std::vector<float>> scratch_;             // [worker]
   std::vector<Memory> memory_;                          // [slice of the call]
+  std::vector<AlignedVector<float>> sums_;              // [node of the call]
   PulledRows pulled_;
   BatchRows rows_;
   int64_t dense_version_ = 0;

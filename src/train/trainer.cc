@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <utility>
 
 namespace capstan {
 namespace {
@@ -33,6 +34,7 @@ Trainer::Trainer(const Model* model, Parameters* parameters, WorkerPool* pool, i
       pool_(pool),
       outputs_(OutputCount(model->spec())),
       keys_(*model),
+      next_keys_(*model),
       scratch_(pool->workers()),
       slices_(slices),
       slice_gradients_(slices),
@@ -40,14 +42,32 @@ Trainer::Trainer(const Model* model, Parameters* parameters, WorkerPool* pool, i
       row_gradients_(model->tables().size()),
       dense_gradient_(model->dense_size()) {
   for (Slice& slice : slices_) slice.dense_gradient.resize(model->dense_size());
+  for (int s = 0; s < slices; ++s) leaves_.push_back({s, 1});
 }
 
-StatusOr<StepResult> Trainer::Step(int64_t step, const Batch& batch) {
-  keys_.Build(batch, pool_);
+void Trainer::BuildKeys(const Batch& batch) {
+  if (std::exchange(has_next_, false) && next_position_ == batch.position) {
+    std::swap(keys_, next_keys_);
+  } else {
+    keys_.Build(batch, pool_);
+  }
+}
+
+Status Trainer::StartNext(int64_t step, const Batch& next) {
+  next_keys_.Build(next, pool_);
+  RETURN_IF_ERROR(parameters_->StartPull(step, next_keys_.tables()));
+  has_next_ = true;
+  next_position_ = next.position;
+  return OkStatus();
+}
+
+StatusOr<StepResult> Trainer::Step(int64_t step, const Batch& batch, const Batch* next) {
+  BuildKeys(batch);
   RETURN_IF_ERROR(parameters_->Pull(step, keys_.tables(), &pulled_));
   rows_.rows.clear();
   for (const auto& rows : pulled_.rows) rows_.rows.push_back(rows.data());
   rows_.index = keys_.index();
+  if (next != nullptr) RETURN_IF_ERROR(StartNext(step + 1, *next));
 
   ComputeSlices(step, batch);
   SliceResult total;
@@ -135,15 +155,15 @@ void Trainer::MergeGradients(const Batch& batch) {
       return;
     }
     const int64_t begin = (task - tables) * kDenseRange;
-    const int64_t end = std::min(begin + kDenseRange, dense_size);
-    float* sum = dense_gradient_.data();
-    std::copy(slices_[0].dense_gradient.begin() + begin, slices_[0].dense_gradient.begin() + end,
-              sum + begin);
-    for (size_t s = 1; s < slices_.size(); ++s) {
-      const float* gradient = slices_[s].dense_gradient.data();
-      for (int64_t i = begin; i < end; ++i) sum[i] += gradient[i];
-    }
+    AddDense(begin, std::min(begin + kDenseRange, dense_size));
   });
+}
+
+void Trainer::AddDense(int64_t begin, int64_t end) {
+  std::vector<const float*> values;
+  for (const Slice& slice : slices_) values.push_back(slice.dense_gradient.data() + begin);
+  AddSliceTree({0, static_cast<int32_t>(slices_.size())}, leaves_, values, end - begin,
+               dense_gradient_.data() + begin);
 }
 
 }  // namespace capstan

@@ -13,6 +13,7 @@
 #include "model/model.h"
 #include "model/row_gradients.h"
 #include "params/parameters.h"
+#include "params/slice_tree.h"
 #include "tensor/aligned_vector.h"
 #include "train/unique_keys.h"
 
@@ -25,7 +26,8 @@ struct StepResult {
 };
 
 // Deterministic: the same batches give the same bits for any number of workers, because a batch is
-// cut into a fixed number of slices whose gradients are added in order.
+// cut into a fixed number of slices whose gradients are added in one order: those of rows slice by
+// slice, dense ones as slice_tree.h says.
 class Trainer {
  public:
   // `model`, `parameters` and `pool` must outlive the trainer. `slices` > 0 per batch; `max_batch`
@@ -34,8 +36,9 @@ class Trainer {
                                                    WorkerPool* pool, int slices, int max_batch);
 
   // The step's number, from 1. An error when the loss is not a finite number: nothing is updated
-  // then.
-  StatusOr<StepResult> Step(int64_t step, const Batch& batch);
+  // then. `next`: the batch of the next step, if its pull is to begin beside this step; it has
+  // another position, and is not looked at after the call.
+  StatusOr<StepResult> Step(int64_t step, const Batch& batch, const Batch* next = nullptr);
 
  private:
   Trainer(const Model* model, Parameters* parameters, WorkerPool* pool, int slices);
@@ -47,19 +50,26 @@ class Trainer {
     AlignedVector<float> pooled;          // [examples, pooled width]
     SliceResult result;
   };
+  void BuildKeys(const Batch& batch);
+  Status StartNext(int64_t step, const Batch& next);
   void ComputeSlices(int64_t step, const Batch& batch);
   void MergeGradients(const Batch& batch);
+  void AddDense(int64_t begin, int64_t end);
 
   const Model* const model_;
   Parameters* const parameters_;
   WorkerPool* const pool_;
   const int outputs_;
-  UniqueKeys keys_;
+  UniqueKeys keys_;  // of the batch
+  UniqueKeys next_keys_;
+  bool has_next_ = false;  // next_keys_ are those of the batch at next_position_
+  InputPosition next_position_;
   std::vector<std::unique_ptr<Workspace>> workspaces_;  // [worker]
   std::vector<std::vector<float>> scratch_;             // [worker]
   std::vector<Slice> slices_;
   std::vector<SliceGradients> slice_gradients_;
-  std::vector<int64_t> by_size_;  // tables, the most work first
+  std::vector<SliceNode> leaves_;  // of the tree: the slices
+  std::vector<int64_t> by_size_;   // tables, the most work first
   PulledRows pulled_;
   BatchRows rows_;
   std::vector<float> logits_;
