@@ -9,6 +9,7 @@ import pytest
 
 import cluster as clusters
 import program
+from training import Training
 
 
 def test_alone_is_a_cluster_too(story, cluster):
@@ -16,7 +17,7 @@ def test_alone_is_a_cluster_too(story, cluster):
     assert job.digest() == story.digest()
 
 
-@pytest.mark.parametrize("servers, workers", [(1, 2), (2, 1), (2, 3), (3, 2), (2, 8)])
+@pytest.mark.parametrize("servers, workers", [(1, 2), (2, 1), (2, 3), (3, 2), (5, 8)])
 def test_sync_has_the_bits_of_one_machine(story, cluster, servers, workers):
     job = cluster(servers=servers, workers=workers, sync=True, **story.flags).start().wait()
     assert job.digest() == story.digest()
@@ -34,6 +35,30 @@ def test_async_trains_each_example_once(long_story, cluster):
     job = cluster(workers=3, **long_story.flags).start().wait()
     assert job.counts() == (40000, 40000, 0, 0)
     assert abs(long_story.auc(job.checkpoints) - long_story.auc_of_one_machine()) < 0.01
+
+
+def test_any_number_of_slices_has_the_bits_of_one_machine(tmp_path, story, cluster):
+    """Also one that is no power of two."""
+    flags = story.flags | {"slices": 11, "train_batch_size": 150}
+    one = Training(tmp_path, None, **flags)
+    job = cluster(servers=3, workers=3, sync=True, **flags).start().wait()
+    assert job.digest() == one.digest()
+
+
+def test_pulls_that_overlap_steps(long_story, cluster):
+    """Exact counts, a model that is as good, and the staleness that it costs is shown."""
+    job = cluster(workers=2, overlap_pull=True,
+                  **long_story.flags | {"steps_to_validate": 100}).start().wait()
+    assert job.counts() == (40000, 40000, 0, 0)
+    shown = [float(value) for value in re.findall(r"staleness ([\d.]+)", job.log(job.chief))]
+    assert shown and min(shown) > 0.5
+    assert abs(long_story.auc(job.checkpoints) - long_story.auc_of_one_machine()) < 0.01
+
+
+def test_overlap_is_not_for_sync(story, cluster):
+    job = cluster(sync=True, overlap_pull=True, **story.flags).start(("worker", 1))
+    assert job.exit_code(("worker", 1)) == 2
+    assert "--overlap_pull: not with --sync: a step's rows are those" in job.log(("worker", 1))
 
 
 @pytest.mark.parametrize("flags", [{"sync": True}, {"max_staleness": 1}])
