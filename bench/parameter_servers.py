@@ -21,6 +21,7 @@ BATCH = 2048
 CASES = {  # name: servers, workers, examples per step, flags
     "async, fp32": (2, 2, BATCH, ()),
     "async, bf16 wire": (2, 2, BATCH, ("--wire_format=bf16",)),
+    "async, overlap_pull": (2, 2, BATCH, ("--overlap_pull",)),
     "sync, fp32": (2, 2, 2 * BATCH, ("--sync",)),
     "sync, bf16 wire": (2, 2, 2 * BATCH, ("--sync", "--wire_format=bf16")),
     "1 ps + 1 worker": (1, 1, BATCH, ()),

@@ -52,7 +52,7 @@ void DeclareClusterFlags(FlagSet* f, ClusterFlags* v) {
   f->Add(
       "overlap_pull", &v->overlap_pull,
       "async: the pull of the next batch overlaps this batch's step; its rows lack this worker's "
-      "own last push: staleness is one more, and is counted in the staleness shown");
+      "own last push, and one batch more of each other: the staleness shown counts that");
   f->Add("wire_format", &v->wire_format, "values between tasks: fp32 or bf16");
   f->Add("start_timeout", &v->start_timeout_s, "seconds to wait for all tasks at the start");
   f->Add("peer_timeout", &v->peer_timeout_s,

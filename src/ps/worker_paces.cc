@@ -6,8 +6,10 @@
 
 namespace capstan {
 namespace {
-constexpr double kNewWeight = 0.25;  // of a measure in the moving average
-constexpr double kNear = 0.2;        // to a power of two
+// Measures that the moving average remembers: a step that was slow for once should not change how
+// the next ones are shared out.
+constexpr int kMeasures = 16;
+constexpr double kNear = 0.2;  // to a power of two
 }  // namespace
 
 void WorkerPaces::Given(int worker, int64_t step, int slices, std::chrono::milliseconds now) {
@@ -26,7 +28,8 @@ void WorkerPaces::Reported(int worker, int64_t step, int slices, std::chrono::mi
   if (now <= reporter.given) return;
   const double pace = slices / static_cast<double>((now - reporter.given).count());
   double& average = reporter.slices_per_ms;
-  average = average == 0 ? pace : (1 - kNewWeight) * average + kNewWeight * pace;
+  reporter.measures = std::min(reporter.measures + 1, kMeasures);
+  average += (pace - average) / reporter.measures;
 }
 
 bool WorkerPaces::HasHad(int worker, int64_t step) const {
@@ -52,7 +55,7 @@ int WorkerPaces::ShareOf(int worker, int slices) const {
   if (rounded <= 1) return 1;
   const double below = static_cast<double>(std::bit_floor(static_cast<uint64_t>(share)));
   for (const double power : {below, 2 * below}) {
-    if (power <= slices && std::abs(share - power) <= kNear * power) return static_cast<int>(power);
+    if (power < slices && std::abs(share - power) <= kNear * power) return static_cast<int>(power);
   }
   return std::min(static_cast<int>(rounded), slices);
 }

@@ -25,12 +25,13 @@ class WorkerPaces {
   // How many of `slices` are its part: as its pace is to the sum of all paces, rounded; at least
   // one. A share within a fifth of a power of two is that power, because a whole node of the tree
   // is pushed as one sum (slice_tree.h). A worker whose pace is not known is taken for an average
-  // one; if none is known, shares are equal and rounded up.
+  // one; if none is known, shares are equal and rounded up. Nobody is rounded up to all of them.
   int ShareOf(int worker, int slices) const;
 
  private:
   struct Worker {
-    double slices_per_ms = 0;  // moving average; 0: not known
+    double slices_per_ms = 0;  // moving average; 0: not known …
+    int measures = 0;          // … of so many
     int64_t step = 0;          // the last that it had slices of
     int measured_slices = 0;   // of that step, whose report is awaited; 0: none
     std::chrono::milliseconds given{0};

@@ -54,6 +54,8 @@ TEST(WorkerPacesTest, NearlyANodeIsANode) {
   // Never more than there are, never none.
   DoStep(&paces, 2, 1, 1, 1'000'000);
   EXPECT_EQ(paces.ShareOf(2, 8), 1);
+  DoStep(&paces, 3, 1, 4, 8);
+  EXPECT_EQ(paces.ShareOf(3, 8), 7);
   WorkerPaces alone;
   DoStep(&alone, 0, 1, 7, 100);
   EXPECT_EQ(alone.ShareOf(0, 7), 7);
@@ -67,8 +69,8 @@ TEST(WorkerPacesTest, ThePaceIsAMovingAverage) {
     DoStep(&paces, 0, step, 4, 100);
     DoStep(&paces, 1, step, 4, 400);
   }
-  EXPECT_EQ(paces.ShareOf(0, 10), 6);  // paces of 4 and 2.7
-  for (int64_t step = 4; step < 50; ++step) DoStep(&paces, 1, step, 4, 400);
+  EXPECT_EQ(paces.ShareOf(0, 9), 6);  // twice as fast: one step of three was as fast
+  for (int64_t step = 4; step < 80; ++step) DoStep(&paces, 1, step, 4, 400);
   EXPECT_EQ(paces.ShareOf(0, 10), 8);
   EXPECT_EQ(paces.ShareOf(1, 10), 2);
 }
