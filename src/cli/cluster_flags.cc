@@ -55,8 +55,9 @@ void DeclareClusterFlags(FlagSet* f, ClusterFlags* v) {
       "own last push, and one batch more of each other: the staleness shown counts that");
   f->Add("wire_format", &v->wire_format, "values between tasks: fp32 or bf16");
   f->Add("start_timeout", &v->start_timeout_s, "seconds to wait for all tasks at the start");
-  f->Add("peer_timeout", &v->peer_timeout_s,
-         "seconds to wait for a task that is gone; then exit 3");
+  f->Add(
+      "peer_timeout", &v->peer_timeout_s,
+      "seconds to wait for a task that is gone; then exit 3 (a server saves what it holds first)");
   f->Add("worker_timeout", &v->worker_timeout_s,
          "seconds of silence after which a worker's leases are given to others");
   f->Add("auth_token_file", &v->auth_token_file, "file with a secret that all tasks share");

@@ -102,6 +102,8 @@ int TrainInCluster(FileSystem& fs, const FlagSet& flags, const TrainFlags& value
     if (task->session.checkpoint_path.empty()) {
       return FailUsage("train", Error("a cluster wants a --checkpoint_path"));
     }
+  } else if (flags.Given("checkpoint_path") && values.checkpoint_path != "none") {
+    task->session.checkpoint_path = values.checkpoint_path;
   }
   SystemClock clock;
   CatchStopSignals();

@@ -4,14 +4,14 @@
 #include <map>
 #include <set>
 
+#include "ps/step_book.h"
+
 namespace capstan {
 namespace {
 
 using std::chrono::milliseconds;
 using Kind = LeaseBoard::Grant::Kind;
 
-// Finished steps whose positions are kept.
-constexpr int64_t kKeptSteps = 16;
 // Who has to wait asks again soon when things are moving, seldom when they are not.
 constexpr milliseconds kShortWait{1}, kLongWait{50};
 constexpr int kWaitFraction = 4;
@@ -22,27 +22,14 @@ Status Refusal(const std::string& sentence) {
   return MakeStatus(absl::StatusCode::kFailedPrecondition, sentence);
 }
 
-std::string Text(const InputPosition& p) {
-  return fmt::format("epoch {} block {} example {} (file {} record {})", p.epoch, p.block,
-                     p.example, p.file, p.record);
-}
-
 }  // namespace
 
 // Everything under the coordinator's mutex.
 struct Coordinator::Rep {
-  // A step that the workers know of.
-  struct Step {
-    bool has_position = false;
-    InputPosition position;  // behind it
-    int position_teller = 0;
-    int64_t examples = 0;        // counted in it
-    int64_t examples_upto = -1;  // in all steps up to it, once it is finished
-  };
-
   explicit Rep(const CoordinatorOptions& coordinator_options)
       : options(coordinator_options),
         board(coordinator_options.leases),
+        steps(coordinator_options.leases.steps_ahead),
         workers(coordinator_options.workers),
         ended(coordinator_options.workers),
         last_number(coordinator_options.workers),
@@ -54,12 +41,15 @@ struct Coordinator::Rep {
   Status CheckSlices(const LeaseRequest& request) const;
   Status Meet(const LeaseRequest& request, milliseconds now);
   Status TakeSteps(const LeaseRequest& request, milliseconds now);
-  Status TakePosition(int worker, int64_t step, const InputPosition& position);
-  Status TakeLastStep(int worker, int64_t last_step);
   void TakeSlices(const LeaseRequest& request, milliseconds now);
-  void FinishSteps();
   void TakeBatches(const LeaseRequest& request, milliseconds now);
   void Count(int worker, int64_t examples, double loss_sum, double weight_sum);
+  // Blocks of which somebody may be pushing a batch now, or a lost worker may have left half of one.
+  std::set<uint64_t> InWork() const;
+  bool has_limit() const { return options.max_steps > 0; }
+  bool IsAtLimit() const;
+  bool all_done() const;
+  LeaseBoard::Grant TakeDoubtful(const LeaseRequest& request, milliseconds now);
   LeaseAnswer Grant(const LeaseRequest& request, milliseconds now);
   void Add(const BlockLease& lease);
 
@@ -75,10 +65,7 @@ struct Coordinator::Rep {
   std::vector<uint64_t> last_number;      // [worker]: of a request of this incarnation
   milliseconds last_now{0}, last_tick{-1}, last_change{0};
 
-  // Sync.
-  std::map<int64_t, Step> steps;  // the last ones, and those ahead
-  int64_t data_end = -1, step_limit = -1, kept_step = -1;
-  int data_end_teller = 0;
+  StepBook steps;  // sync
   bool paused = false;
   // Async: [worker]: the block of which it may be pushing a batch now; 0 and false: none.
   struct Busy {
@@ -181,48 +168,16 @@ void Coordinator::Rep::Count(int worker, int64_t examples, double loss_sum, doub
 Status Coordinator::Rep::TakeSteps(const LeaseRequest& request, milliseconds now) {
   RETURN_IF_ERROR(CheckSlices(request));
   for (const auto& [step, position] : request.positions) {
-    RETURN_IF_ERROR(TakePosition(request.worker, step, position));
+    RETURN_IF_ERROR(steps.TakePosition(request.worker, step, position));
   }
-  if (request.last_step >= 0) RETURN_IF_ERROR(TakeLastStep(request.worker, request.last_step));
+  if (request.last_step >= 0) {
+    RETURN_IF_ERROR(steps.TakeLastStep(request.worker, request.last_step));
+    board.SetLastStep(has_limit() ? std::min(options.max_steps, steps.last_step())
+                                  : steps.last_step());
+  }
   TakeSlices(request, now);
-  FinishSteps();
-  return OkStatus();
-}
-
-// Two workers that stand at different places behind one step do not read the same data.
-Status Coordinator::Rep::TakePosition(int worker, int64_t step, const InputPosition& position) {
-  const int64_t finished = board.finished_step();
-  const bool is_of_use = step > std::max(start_step, finished - kKeptSteps) &&
-                         step <= finished + 1 + options.leases.steps_ahead;
-  if (!is_of_use) return OkStatus();
-  Step& known = steps[step];
-  if (known.has_position && known.position != position) {
-    return Refusal(fmt::format(
-        "the data differ: behind step {} {} is at {}, {} at {}; do all tasks see the same files?",
-        step, NameOfWorker(known.position_teller), Text(known.position), NameOfWorker(worker),
-        Text(position)));
-  }
-  known.has_position = true;
-  known.position = position;
-  known.position_teller = worker;
-  return OkStatus();
-}
-
-Status Coordinator::Rep::TakeLastStep(int worker, int64_t last_step) {
-  if (data_end >= 0 && data_end != last_step) {
-    return Refusal(fmt::format(
-        "the data differ: {} finds {} steps in them, {} finds {}; do all tasks see the same files?",
-        NameOfWorker(data_end_teller), data_end, NameOfWorker(worker), last_step));
-  }
-  if (last_step < board.finished_step()) {
-    return Refusal(
-        fmt::format("the data differ: {} finds {} steps in them, but step {} is done already",
-                    NameOfWorker(worker), last_step, board.finished_step()));
-  }
-  if (data_end == last_step) return OkStatus();
-  data_end = last_step;
-  data_end_teller = worker;
-  board.SetLastStep(step_limit >= 0 ? std::min(step_limit, data_end) : data_end);
+  progress.global_step = board.finished_step();
+  steps.Finish(progress.global_step);
   return OkStatus();
 }
 
@@ -236,22 +191,9 @@ void Coordinator::Rep::TakeSlices(const LeaseRequest& request, milliseconds now)
       ++progress.repeated;
       continue;
     }
-    steps[report.step].examples += report.examples;
+    steps.Count(report.step, report.examples);
     Count(request.worker, report.examples, report.loss_sum, report.weight_sum);
     last_change = last_now;
-  }
-}
-
-void Coordinator::Rep::FinishSteps() {
-  const int64_t finished = board.finished_step();
-  for (int64_t step = progress.global_step + 1; step <= finished; ++step) {
-    steps[step].examples_upto = steps[step - 1].examples_upto + steps[step].examples;
-  }
-  progress.global_step = finished;
-  const auto first_kept = steps.lower_bound(finished - kKeptSteps);
-  for (auto it = steps.begin(); it != first_kept;) {
-    const bool is_kept = it->first == start_step || it->first == kept_step;
-    it = is_kept ? std::next(it) : steps.erase(it);
   }
 }
 
@@ -280,19 +222,56 @@ void Coordinator::Rep::TakeBatches(const LeaseRequest& request, milliseconds now
   progress.twice += std::max<int64_t>(0, -rest.mapped());
 }
 
-LeaseAnswer Coordinator::Rep::Grant(const LeaseRequest& request, milliseconds now) {
-  if (paused && !is_sync() && !board.all_done()) {
-    LeaseAnswer wait;
-    wait.wait_ms = kShortWait.count();
-    return wait;
+std::set<uint64_t> Coordinator::Rep::InWork() const {
+  std::set<uint64_t> blocks = doubtful;
+  for (const Busy& one : busy) {
+    if (one.is_busy) blocks.insert(one.block);
   }
-  LeaseBoard::Grant grant = board.Take(request.worker, request.max_slices, now, request.up_to_step);
+  return blocks;
+}
+
+bool Coordinator::Rep::IsAtLimit() const {
+  return has_limit() &&
+         progress.global_step + static_cast<int64_t>(InWork().size()) >= options.max_steps;
+}
+
+bool Coordinator::Rep::all_done() const {
+  if (board.all_done()) return true;
+  return !is_sync() && IsAtLimit() && InWork().empty();
+}
+
+// A batch that a lost worker may have left on some servers only is done again, whatever the limit or
+// a pause says.
+LeaseBoard::Grant Coordinator::Rep::TakeDoubtful(const LeaseRequest& request, milliseconds now) {
+  if (request.max_slices <= 0) return {};
+  for (const uint64_t block : doubtful) {
+    const bool is_taken = std::ranges::any_of(
+        busy, [&](const Busy& one) { return one.is_busy && one.block == block; });
+    if (is_taken) continue;
+    const LeaseBoard::Grant grant = board.TakeThis(request.worker, block, now);
+    if (grant.kind == Kind::kBlock) return grant;
+  }
+  return {};
+}
+
+LeaseAnswer Coordinator::Rep::Grant(const LeaseRequest& request, milliseconds now) {
+  const bool holds_back = !is_sync() && !all_done() && (paused || IsAtLimit());
+  LeaseBoard::Grant grant;
+  if (holds_back) {
+    grant = TakeDoubtful(request, now);
+  } else if (all_done()) {
+    grant.kind = Kind::kDone;
+  } else {
+    grant = board.Take(request.worker, request.max_slices, now, request.up_to_step);
+  }
   LeaseAnswer answer;
   answer.kind = grant.kind;
   answer.step = grant.step;
   answer.slices = std::move(grant.slices);
   answer.block = grant.block;
-  answer.wait_ms = std::clamp((now - last_change) / kWaitFraction, kShortWait, kLongWait).count();
+  answer.wait_ms =
+      holds_back ? kShortWait.count()
+                 : std::clamp((now - last_change) / kWaitFraction, kShortWait, kLongWait).count();
   if (grant.kind == Kind::kDone) workers[request.worker].told_done = true;
   if (grant.kind == Kind::kBlock) busy[request.worker] = {true, grant.block.id};
   return answer;
@@ -315,11 +294,9 @@ void Coordinator::Begin(const RunId& run, int64_t start_step, const InputPositio
   rep.last_change = rep.last_now;
   rep.start_step = start_step;
   rep.start = start;
-  rep.data_end = rep.step_limit = -1;
   rep.progress = Progress();
   rep.progress.global_step = start_step;
-  rep.steps.clear();
-  rep.steps[start_step] = {.has_position = true, .position = start, .examples_upto = 0};
+  rep.steps.Begin(start_step, start);
   rep.left.clear();
   rep.paused = false;
   rep.doubtful.clear();
@@ -327,6 +304,7 @@ void Coordinator::Begin(const RunId& run, int64_t start_step, const InputPositio
   for (WorkerState& worker : rep.workers) worker.told_done = worker.left = false;
   if (rep.is_sync()) {
     rep.board.StartSync(start_step + 1);
+    if (rep.has_limit()) rep.board.SetLastStep(rep.options.max_steps);
   } else {
     rep.board.StartAsync(open);
     for (const BlockLease& lease : open) rep.Add(lease);
@@ -355,23 +333,7 @@ void Coordinator::SetPaused(bool paused) {
 
 bool Coordinator::quiet() const {
   MutexLock lock(&mutex_);
-  return rep_->doubtful.empty() &&
-         std::ranges::none_of(rep_->busy, [](const Rep::Busy& busy) { return busy.is_busy; });
-}
-
-void Coordinator::DropBlocks() {
-  MutexLock lock(&mutex_);
-  rep_->board.DropBlocks();
-  rep_->board.SetNoMoreBlocks();
-  rep_->left.clear();
-  rep_->doubtful.clear();
-}
-
-void Coordinator::SetStepLimit(int64_t last_step) {
-  MutexLock lock(&mutex_);
-  Rep& rep = *rep_;
-  rep.step_limit = last_step;
-  rep.board.SetLastStep(rep.data_end >= 0 ? std::min(last_step, rep.data_end) : last_step);
+  return rep_->InWork().empty();
 }
 
 size_t Coordinator::free_blocks() const {
@@ -437,27 +399,17 @@ int64_t Coordinator::finished_step() const {
 
 StatusOr<InputPosition> Coordinator::PositionAfter(int64_t step) const {
   MutexLock lock(&mutex_);
-  const auto found = rep_->steps.find(step);
-  if (found == rep_->steps.end() || !found->second.has_position) {
-    return NotFoundError("where the data go on behind step {} is not known; finished is {}", step,
-                         rep_->board.finished_step());
-  }
-  return found->second.position;
+  return rep_->steps.PositionAfter(step);
 }
 
 void Coordinator::Keep(int64_t step) {
   MutexLock lock(&mutex_);
-  rep_->kept_step = step;
+  rep_->steps.Keep(step);
 }
 
 StatusOr<int64_t> Coordinator::ExamplesAfter(int64_t step) const {
   MutexLock lock(&mutex_);
-  const auto found = rep_->steps.find(step);
-  if (found == rep_->steps.end() || found->second.examples_upto < 0) {
-    return NotFoundError("how many examples step {} ended with is not known; finished is {}", step,
-                         rep_->board.finished_step());
-  }
-  return found->second.examples_upto;
+  return rep_->steps.ExamplesAfter(step);
 }
 
 std::vector<BlockLease> Coordinator::OpenBlocks(int64_t* examples) const {
@@ -468,13 +420,13 @@ std::vector<BlockLease> Coordinator::OpenBlocks(int64_t* examples) const {
 
 bool Coordinator::all_done() const {
   MutexLock lock(&mutex_);
-  return rep_->running && rep_->board.all_done();
+  return rep_->running && rep_->all_done();
 }
 
 bool Coordinator::all_told() const {
   MutexLock lock(&mutex_);
   const Rep& rep = *rep_;
-  return rep.running && rep.board.all_done() &&
+  return rep.running && rep.all_done() &&
          std::ranges::all_of(rep.workers, [&](const WorkerState& worker) {
            const bool is_gone =
                worker.told_done && rep.last_now - worker.last_seen >= rep.options.farewell;

@@ -20,6 +20,9 @@ namespace capstan {
 struct CoordinatorOptions {
   int workers = 1;  // trainers: workers, and a chief of its own
   LeaseBoardOptions leases;
+  // Ends with this step (async: after exactly so many batches) even if the data have more; 0: does
+  // not. Blocks that are open then stay open.
+  int64_t max_steps = 0;
   // Silent for so long: lost, its leases are free again.
   std::chrono::milliseconds worker_timeout{10'000};
   // Told that all is done and silent for so long: gone (the answer may have been lost).
@@ -51,10 +54,6 @@ class Coordinator {
   // have left half of it; then it is not quiet before somebody has done that batch again.
   void SetPaused(bool paused) EXCLUDES(mutex_);
   bool quiet() const EXCLUDES(mutex_);
-  // Async: leaves undone what is open, and there is no more.
-  void DropBlocks() EXCLUDES(mutex_);
-  // Sync: ends with this step even if the data has more.
-  void SetStepLimit(int64_t last_step) EXCLUDES(mutex_);
 
   // kInvalidArgument: a worker or a report that cannot be. kFailedPrecondition: an older copy of a
   // worker that has been started again, or workers whose data differ.

@@ -344,9 +344,10 @@ TEST(CoordinatorTest, BlocksAreCountedToTheLastExample) {
 }
 
 TEST(CoordinatorTest, EveryWorkerHearsOfTheEnd) {
-  Coordinator coordinator(Options(TrainMode::kSync));
+  CoordinatorOptions options = Options(TrainMode::kSync);
+  options.max_steps = 1;
+  Coordinator coordinator(options);
   coordinator.Begin(kRun, 0, {}, {});
-  coordinator.SetStepLimit(1);
   ASSERT_TRUE(coordinator.Lease(Request(1), kNow).ok());
   ASSERT_EQ(coordinator.Lease(Request(0), kNow)->kind, Kind::kWait);
   EXPECT_FALSE(coordinator.all_told());
@@ -374,15 +375,52 @@ TEST(CoordinatorTest, EveryWorkerHearsOfTheEnd) {
 
 TEST(CoordinatorTest, ALostWorkerNeedNotHear) {
   Coordinator coordinator(Options(TrainMode::kAsync));
-  coordinator.Begin(kRun, 0, {}, {Block(0, 10), Block(1, 10)});
+  coordinator.Begin(kRun, 0, {}, {Block(0, 10)});
+  coordinator.SetNoMoreBlocks();
   ASSERT_TRUE(coordinator.Lease(Request(0), kNow).ok());
-  coordinator.DropBlocks();
+  LeaseRequest done = BatchReport(1, 0, 0);
+  done.block_done = true;
+  done.leaves = true;
+  ASSERT_TRUE(coordinator.Lease(done, kNow).ok());
   EXPECT_TRUE(coordinator.all_done());
-  EXPECT_EQ(coordinator.TakeProgress(kNow).skipped, 0);
   coordinator.Tick(kNow + milliseconds(5000));
   EXPECT_FALSE(coordinator.all_told());
   coordinator.Tick(kNow + milliseconds(10'000));
   EXPECT_TRUE(coordinator.all_told());
+}
+
+// Every batch that is given out counts; none is begun that would be one too many.
+TEST(CoordinatorTest, AsyncEndsExactlyAtTheLimit) {
+  CoordinatorOptions options = Options(TrainMode::kAsync);
+  options.max_steps = 3;
+  Coordinator coordinator(options);
+  coordinator.Begin(kRun, 0, {}, {Block(0, 100), Block(1, 100), Block(2, 100)});
+  ASSERT_EQ(coordinator.Lease(Request(0), kNow)->kind, Kind::kBlock);
+  ASSERT_EQ(coordinator.Lease(Request(1), kNow)->kind, Kind::kBlock);
+  ASSERT_EQ(coordinator.Lease(BatchReport(0, 0, 0), kNow)->kind, Kind::kBlock);
+  EXPECT_EQ(coordinator.Lease(Request(2), kNow)->kind, Kind::kWait);
+  // Worker 1 comes back without its batch, of which half may be there: that one is done again, by
+  // whoever asks, and is the last.
+  LeaseRequest begin = Request(1, 2);
+  begin.run = RunId();
+  ASSERT_TRUE(coordinator.Lease(begin, kNow).ok());
+  LeaseAnswer answer = *coordinator.Lease(BatchReport(0, 0, 1), kNow);
+  EXPECT_EQ(coordinator.TakeProgress(kNow).global_step, 2);
+  ASSERT_EQ(answer.kind, Kind::kBlock);
+  EXPECT_EQ(answer.block.id, 1u);
+  EXPECT_EQ(coordinator.Lease(Request(2), kNow)->kind, Kind::kWait);
+  EXPECT_FALSE(coordinator.all_done());
+  EXPECT_EQ(coordinator.Lease(BatchReport(0, 1, 0), kNow)->kind, Kind::kDone);
+  EXPECT_TRUE(coordinator.all_done());
+  const Coordinator::Progress progress = coordinator.TakeProgress(kNow);
+  EXPECT_EQ(progress.global_step, 3);
+  EXPECT_EQ(progress.examples, 30);
+  // For a run that goes on later.
+  const std::vector<BlockLease> open = coordinator.OpenBlocks();
+  ASSERT_EQ(open.size(), 3u);
+  EXPECT_EQ(open[0].first_index, 2);
+  EXPECT_EQ(open[1].first_index, 1);
+  EXPECT_EQ(open[2].first_index, 0);
 }
 
 TEST(CoordinatorTest, PausedItGetsQuiet) {

@@ -2,81 +2,107 @@
 // because a request may come again.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "ps/messages.h"
 #include "ps/transport.h"
 
 namespace capstan {
 
-// One thread at a time. A cut is known by the prefix of its checkpoint.
+// One thread at a time. A cut is known by a key of its checkpoint. It is taken (its snapshot is
+// there), then its part is written; each of the two is asked for, and answered, by itself.
+//
+//   asked ──step comes──> taken ──part is written──> written
 class CutBook {
  public:
-  // The answer to a cut that was written; null for others.
-  const ControlAnswer* Written(const std::string& prefix) const {
-    for (const auto& [known, answer] : written_) {
-      if (known == prefix) return &answer;
+  using Answer = StatusOr<std::string>;
+
+  // The answer, if it is there; else `reply` is kept for Taken. A key that is new is asked for
+  // as of `step`.
+  std::optional<Answer> AskForCut(const std::string& key, int64_t step, Reply* reply) {
+    Cut* cut = Find(key);
+    if (cut == nullptr) {
+      cut = &cuts_.emplace_back();
+      cut->key = key;
+      cut->step = step;
     }
-    return nullptr;
+    if (!cut->taken.has_value()) cut->cut_replies.push_back(std::move(*reply));
+    return cut->taken;
   }
-  // A cut of `step`, or another request for one that is under way.
-  void Add(const std::string& prefix, int64_t step, Reply reply) {
-    for (Request& request : requests_) {
-      if (request.prefix == prefix) return request.replies.push_back(std::move(reply));
-    }
-    Request& request = requests_.emplace_back();
-    request.prefix = prefix;
-    request.step = step;
-    request.replies.push_back(std::move(reply));
+  // The same for its part. kNotFound: no such cut was asked for.
+  std::optional<Answer> AskForPart(const std::string& key, Reply* reply) {
+    Cut* const cut = Find(key);
+    if (cut == nullptr) return Answer(NotFoundError("part of {}: no cut of it is known", key));
+    if (!cut->written.has_value()) cut->part_replies.push_back(std::move(*reply));
+    return cut->written;
   }
-  // Prefixes of cuts of a step up to `step` that are to be taken now: each is given once.
+  bool Knows(const std::string& key) { return Find(key) != nullptr; }
+
+  // Keys of cuts of a step up to `step` that are to be taken now: each is given once.
   std::vector<std::string> TakeDue(int64_t step) {
     std::vector<std::string> due;
-    for (Request& request : requests_) {
-      if (request.taken || request.step > step) continue;
-      request.taken = true;
-      due.push_back(request.prefix);
+    for (Cut& cut : cuts_) {
+      if (cut.is_due || cut.step > step) continue;
+      cut.is_due = true;
+      due.push_back(cut.key);
     }
     return due;
   }
-  // It is done; returns who waits for it.
-  std::vector<Reply> Finish(const std::string& prefix) {
-    std::vector<Reply> replies;
-    for (Request& request : requests_) {
-      if (request.prefix == prefix) replies = std::move(request.replies);
+  // Each returns who waits for this answer. A cut that could not be taken is forgotten.
+  std::vector<Reply> Taken(const std::string& key, const Answer& answer) {
+    Cut* const cut = Find(key);
+    if (cut == nullptr) return {};
+    std::vector<Reply> replies = std::exchange(cut->cut_replies, {});
+    if (answer.ok()) {
+      cut->taken = answer;
+      return replies;
     }
-    std::erase_if(requests_, [&](const Request& request) { return request.prefix == prefix; });
+    for (Reply& reply : cut->part_replies) replies.push_back(std::move(reply));
+    std::erase_if(cuts_, [&](const Cut& other) { return &other == cut; });
     return replies;
   }
-  void Remember(const std::string& prefix, const ControlAnswer& answer) {
-    written_.emplace_back(prefix, answer);
-    if (written_.size() > kRemembered) written_.pop_front();
+  std::vector<Reply> Written(const std::string& key, const Answer& answer) {
+    Cut* const cut = Find(key);
+    if (cut == nullptr) return {};
+    cut->written = answer;
+    std::vector<Reply> replies = std::exchange(cut->part_replies, {});
+    if (std::ranges::count_if(cuts_, [](const Cut& c) { return c.written.has_value(); }) >
+        kRemembered) {
+      cuts_.erase(std::ranges::find_if(cuts_, [](const Cut& c) { return c.written.has_value(); }));
+    }
+    return replies;
   }
   // Forgets all; returns who waits.
   std::vector<Reply> Clear() {
     std::vector<Reply> replies;
-    for (Request& request : requests_) {
-      for (Reply& reply : request.replies) replies.push_back(std::move(reply));
+    for (Cut& cut : cuts_) {
+      for (Reply& reply : cut.cut_replies) replies.push_back(std::move(reply));
+      for (Reply& reply : cut.part_replies) replies.push_back(std::move(reply));
     }
-    requests_.clear();
-    written_.clear();
+    cuts_.clear();
     return replies;
   }
 
  private:
-  static constexpr size_t kRemembered = 4;
-  struct Request {
-    std::string prefix;
+  static constexpr int kRemembered = 4;  // that are written
+  struct Cut {
+    std::string key;
     int64_t step = 0;
-    bool taken = false;
-    std::vector<Reply> replies;
+    bool is_due = false;  // TakeDue gave it
+    std::optional<Answer> taken, written;
+    std::vector<Reply> cut_replies, part_replies;
   };
-  std::vector<Request> requests_;
-  std::deque<std::pair<std::string, ControlAnswer>> written_;
+  Cut* Find(const std::string& key) {
+    const auto found = std::ranges::find(cuts_, key, &Cut::key);
+    return found == cuts_.end() ? nullptr : &*found;
+  }
+
+  std::deque<Cut> cuts_;
 };
 
 }  // namespace capstan

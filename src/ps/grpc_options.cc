@@ -16,6 +16,8 @@ std::string_view NameOf(Method method) {
       return "Control";
     case Method::kLease:
       return "Lease";
+    case Method::kFile:
+      return "File";
   }
   return "Unknown";
 }

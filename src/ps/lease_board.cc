@@ -61,7 +61,8 @@ void LeaseBoard::SetLastStep(int64_t last_step) {
 
 void LeaseBoard::StartAsync(const std::vector<BlockLease>& open) {
   done_ = 0;
-  DropBlocks();
+  blocks_.clear();
+  free_.clear();
   workers_.clear();
   next_id_ = 0;
   no_more_blocks_ = false;
@@ -179,13 +180,29 @@ LeaseBoard::Grant LeaseBoard::TakeBlock(int worker, milliseconds now) {
   if (is_ahead) return {};
   if (block == nullptr) {
     block = &blocks_[*free_.begin()];
-    free_.erase(free_.begin());
-    block->owner = worker;
-    block->owner_index = block->lease.first_index - 1;
-    block->since = now;
-    taker.has_block = true;
+    Give(block, worker, now);
   }
   return {.kind = Grant::Kind::kBlock, .block = block->lease};
+}
+
+void LeaseBoard::Give(Block* block, int worker, milliseconds now) {
+  free_.erase(block->lease.id);
+  block->owner = worker;
+  block->owner_index = block->lease.first_index - 1;
+  block->since = now;
+  workers_[worker].has_block = true;
+}
+
+LeaseBoard::Grant LeaseBoard::TakeThis(int worker, uint64_t lease, milliseconds now) {
+  const auto found = blocks_.find(lease);
+  if (found == blocks_.end()) return {};
+  Block& block = found->second;
+  if (block.owner >= 0 && block.owner != worker) return {};
+  if (block.owner < 0) {
+    Lost(worker);  // what it has is free again
+    Give(&block, worker, now);
+  }
+  return {.kind = Grant::Kind::kBlock, .block = block.lease};
 }
 
 bool LeaseBoard::BatchDone(int worker, uint64_t lease, int64_t index, milliseconds now) {
@@ -217,12 +234,6 @@ bool LeaseBoard::BlockDone(uint64_t lease) {
 
 void LeaseBoard::Release(const Block& block) {
   if (block.owner >= 0) workers_[block.owner].has_block = false;
-}
-
-void LeaseBoard::DropBlocks() {
-  blocks_.clear();
-  free_.clear();
-  for (auto& [index, worker] : workers_) worker.has_block = false;
 }
 
 void LeaseBoard::Lost(int worker) {

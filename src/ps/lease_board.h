@@ -61,8 +61,6 @@ class LeaseBoard {
   void StartAsync(const std::vector<BlockLease>& open);
   // False, and nothing done, when its id is not above all ids so far, or behind the last block.
   bool Add(const BlockLease& lease);
-  // Leaves undone whatever is open.
-  void DropBlocks();
   void SetNoMoreBlocks() { no_more_blocks_ = true; }
   size_t free_blocks() const { return free_.size(); }
   bool is_open(uint64_t lease) const { return blocks_.contains(lease); }
@@ -84,6 +82,10 @@ class LeaseBoard {
     BlockLease block;
   };
   Grant Take(int worker, int max_slices, std::chrono::milliseconds now, int64_t up_to_step = -1);
+
+  // Async: this open block for one batch more, in the place of the one that the worker has, however
+  // far ahead it is. kWait, and nothing done, when another worker has it.
+  Grant TakeThis(int worker, uint64_t lease, std::chrono::milliseconds now);
 
   // Sync: the worker is there: others leave its share to it. (Take says that, too.)
   void Meet(int worker) { paces_.Meet(worker); }
@@ -140,7 +142,8 @@ class LeaseBoard {
   int ShareOf(int worker, int64_t step, int max_slices, int may_take) const;
   Grant TakeSlices(int worker, int max_slices, std::chrono::milliseconds now, int64_t up_to_step);
   Grant TakeBlock(int worker, std::chrono::milliseconds now);
-  Block* BlockOf(int worker);    // null: none
+  Block* BlockOf(int worker);  // null: none
+  void Give(Block* block, int worker, std::chrono::milliseconds now);
   int64_t SlowestClock() const;  // of workers that hold blocks; -1: there are none
   void Release(const Block& block);
   void AddLateSlices(std::chrono::milliseconds now, std::chrono::milliseconds older_than,

@@ -295,15 +295,21 @@ TEST(LeaseBoardTest, OpenBlocksGoIntoACheckpointAndBack) {
   EXPECT_EQ(BehindBatch(open[1], 4, 10).first_index, 5);
 }
 
-TEST(LeaseBoardTest, DroppedBlocksStayUndone) {
-  LeaseBoard board(Async());
-  board.StartAsync({Block(0, 0, 100), Block(0, 1, 100)});
-  board.Take(0, 1, kStart);
-  board.DropBlocks();
-  board.SetNoMoreBlocks();
-  EXPECT_TRUE(board.all_done());
-  EXPECT_FALSE(board.BlockDone(0));
-  EXPECT_EQ(board.Take(0, 1, kStart).kind, Kind::kDone);
+TEST(LeaseBoardTest, GivesOneBlockBeforeItsTurn) {
+  LeaseBoard board(Async(0));
+  board.StartAsync({Block(0, 0, 100), Block(0, 1, 100), Block(0, 2, 100)});
+  EXPECT_EQ(board.Take(0, 1, kStart).block.id, 0u);
+  EXPECT_EQ(board.Take(1, 1, kStart).block.id, 1u);
+  EXPECT_TRUE(board.BatchDone(0, 0, 0, kStart));
+  EXPECT_EQ(board.Take(0, 1, kStart).kind, Kind::kWait);  // too far ahead
+  EXPECT_EQ(board.TakeThis(0, 1, kStart).kind, Kind::kWait);
+  EXPECT_EQ(board.TakeThis(0, 99, kStart).kind, Kind::kWait);
+  EXPECT_EQ(board.TakeThis(0, 2, kStart).block.id, 2u);
+  EXPECT_EQ(board.TakeThis(0, 2, kStart).block.id, 2u);
+  // What it had is free, with its progress.
+  const LeaseBoard::Grant grant = board.Take(2, 1, kStart);
+  EXPECT_EQ(grant.block.id, 0u);
+  EXPECT_EQ(grant.block.first_index, 1);
 }
 
 TEST(LeaseBoardTest, NobodyIsTooFarAheadOfTheSlowest) {

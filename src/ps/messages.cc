@@ -136,6 +136,7 @@ std::string ControlRequest::Encode() const {
   writer.PutU8(static_cast<uint8_t>(kind));
   PutRun(run, &writer);
   writer.PutString(prefix);
+  writer.PutU64(cut);
   writer.PutI64(step);
   writer.PutI64(finished_step);
   return writer.Take();
@@ -145,12 +146,13 @@ StatusOr<ControlRequest> ControlRequest::Decode(std::string_view bytes) {
   WireReader reader(bytes, "control request");
   ControlRequest request;
   const uint8_t kind = reader.GetU8();
-  if (kind > static_cast<uint8_t>(ControlKind::kStatus)) {
+  if (kind > static_cast<uint8_t>(ControlKind::kAwaitPart)) {
     reader.Fail(fmt::format("kind {}", kind));
   }
   request.kind = static_cast<ControlKind>(kind);
   request.run = GetRun(&reader);
   request.prefix = reader.GetString();
+  request.cut = reader.GetU64();
   request.step = reader.GetI64();
   request.finished_step = reader.GetI64();
   RETURN_IF_ERROR(reader.Finish());

@@ -152,9 +152,10 @@ struct PushAnswer {
 
 enum class ControlKind : uint8_t {
   kBegin = 0,  // restore from `prefix` ("": initial values) and serve `run`
-  kCut,        // write this server's part of checkpoint `prefix` as of after `step` (async: now)
+  kCut,        // take a snapshot for checkpoint `prefix` as of after `step` (async: now)
   kEnd,        // save nothing more, answer, end the process with 0
   kStatus,     // rows, bytes, applied step
+  kAwaitPart,  // answer when this server's part of checkpoint `prefix` is written
 };
 
 struct LeaseMark {
@@ -166,6 +167,7 @@ struct ControlRequest {
   ControlKind kind = ControlKind::kStatus;
   RunId run;
   std::string prefix;
+  uint64_t cut = 0;  // kCut, kAwaitPart: its number; the same when a request is sent again
   int64_t step = 0;
   // kCut, kStatus, sync: all servers have all of the steps up to it: they are never computed again.
   int64_t finished_step = 0;
@@ -176,7 +178,7 @@ struct ControlRequest {
 
 struct ControlAnswer {
   int64_t applied_step = 0;
-  std::string part_prefix;       // kCut: where the part is
+  std::string part_prefix;       // kAwaitPart: where the part is
   std::vector<LeaseMark> marks;  // kBegin after a restore, kCut: async only
   int64_t rows = 0, memory_bytes = 0;
   uint64_t incarnation = 0;

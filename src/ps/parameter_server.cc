@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "ps/local_fault.h"
 #include "ps/server_core.h"
 
 namespace capstan {
@@ -70,6 +71,9 @@ void ParameterServer::Control(std::string request, Reply reply) {
         core_->RequestCut(*control, std::move(reply), &answers);
         StartWriting();
         break;
+      case ControlKind::kAwaitPart:
+        core_->AwaitPart(*control, std::move(reply), &answers);
+        break;
       case ControlKind::kEnd:
         core_->End(*control, std::move(reply), &answers);
         break;
@@ -96,11 +100,35 @@ void ParameterServer::Restore(const ControlRequest& request, bool stopping) {
   Answers answers;
   {
     MutexLock lock(&mutex_);
-    const Status status = parameters.status();
+    const Status status = LocalFault(parameters.status());
     core_->Serve(request.run, status, status.ok() ? *std::move(parameters) : nullptr, step, marks,
                  &answers);
   }
   answers.Send();
+}
+
+Status ParameterServer::CloseAndSave(const WriteHeld& write) {
+  Answers answers;
+  {
+    MutexLock lock(&mutex_);
+    core_->Close(&answers);
+  }
+  answers.Send();
+  jobs_.Stop();
+  StatusOr<ServerCore::Cut> cut = NotFoundError("nothing is held");
+  Held held;
+  {
+    MutexLock lock(&mutex_);
+    cut = core_->CutNow();
+    held.base_step = core_->base_step();
+  }
+  RETURN_IF_ERROR(cut.status());
+  held.run = cut->run;
+  held.step = cut->step;
+  held.marks = std::move(cut->marks);
+  const Status status = write(held, cut->snapshot.get());
+  cut->snapshot = nullptr;
+  return status;
 }
 
 // Gives the cuts that were just taken to the thread that writes them.
@@ -112,7 +140,8 @@ void ParameterServer::StartWriting() {
           MakeStatus(absl::StatusCode::kUnavailable, "the server is going");
       const std::chrono::microseconds start = core_->now();
       if (!stopping) {
-        part = core_->storage().write(cut->prefix, cut->step, cut->marks, std::move(cut->snapshot));
+        part = LocalFault(
+            core_->storage().write(cut->prefix, cut->step, cut->marks, std::move(cut->snapshot)));
       }
       cut->snapshot = nullptr;
       Answers answers;

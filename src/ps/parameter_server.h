@@ -65,7 +65,7 @@ class ParameterServer {
     std::function<Status(const std::string& prefix, LocalParameters* parameters, int64_t* step,
                          std::vector<LeaseMark>* marks)>
         restore;
-    // Returns where the part is; the answer is sent then.
+    // Returns where the part is; who waits for it is answered then.
     std::function<StatusOr<std::string>(const std::string& prefix, int64_t step,
                                         const std::vector<LeaseMark>& marks,
                                         std::unique_ptr<Snapshot> snapshot)>
@@ -80,6 +80,17 @@ class ParameterServer {
   void Pull(std::string request, Reply reply) EXCLUDES(mutex_);
   void Push(std::string request, Reply reply) EXCLUDES(mutex_);
   void Control(std::string request, Reply reply) EXCLUDES(mutex_);
+
+  // For who ends without the chief: nothing is served any more, and `write` gets what is held now, in the thread
+  // of the caller. Waits for a part that is being written. kNotFound: nothing is held.
+  struct Held {
+    RunId run;
+    int64_t step = 0;
+    int64_t base_step = 0;  // of the checkpoint that this generation began with; 0: none
+    std::vector<LeaseMark> marks;
+  };
+  using WriteHeld = std::function<Status(const Held& held, Snapshot* snapshot)>;
+  Status CloseAndSave(const WriteHeld& write) EXCLUDES(mutex_);
 
   const Sharding& sharding() const;
   // kEnd came: the process may go.

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <optional>
 #include <utility>
@@ -225,6 +226,8 @@ TEST_F(ParameterServerTest, AsyncAppliesEachBatchOnceAndInOrder) {
       Control({.kind = ControlKind::kCut, .run = kRun, .prefix = "c"}).value();
   ASSERT_EQ(cut.marks.size(), 1u);
   EXPECT_EQ(cut.marks[0].index, 5);
+  EXPECT_EQ(Control({.kind = ControlKind::kAwaitPart, .run = kRun, .prefix = "c"})->part_prefix,
+            "c.part0");
   Start(TrainMode::kAsync, "c");
   EXPECT_EQ(server_->statistics().applied_step, 2);
   ASSERT_TRUE(Read(Ask(PullOf(1, {3}))).ok());
@@ -372,23 +375,29 @@ TEST_F(ParameterServerTest, TimesOfPullsAreThoseOfItsOwnWork) {
 TEST_F(ParameterServerTest, SyncCutsAtExactlyItsStep) {
   Start(TrainMode::kSync);
   ASSERT_TRUE(Read(Ask(PullOf(1, {3}, 0))).ok());
-  Answer cut, again;
+  Answer cut, again, part;
   const ControlRequest request{
       .kind = ControlKind::kCut, .run = kRun, .prefix = "c", .step = 1, .finished_step = 1};
+  ControlRequest await = request;
+  await.kind = ControlKind::kAwaitPart;
+  EXPECT_EQ(Message(Control(await).status()), "part of c#0: no cut of it is known");
   server_->Control(request.Encode(), cut.reply());
   server_->Control(request.Encode(), again.reply());
+  server_->Control(await.Encode(), part.reply());
   EXPECT_FALSE(cut.here());
   for (int slice = 0; slice < 2; ++slice) {
     ASSERT_TRUE(Push(1, {.step = 1, .slice = slice}, 1).ok());
   }
-  EXPECT_EQ(ControlAnswer::Decode(cut.Wait().value())->part_prefix, "c.part0");
+  EXPECT_EQ(ControlAnswer::Decode(cut.Wait().value())->applied_step, 1);
   EXPECT_EQ(ControlAnswer::Decode(again.Wait().value())->applied_step, 1);
+  EXPECT_EQ(ControlAnswer::Decode(part.Wait().value())->part_prefix, "c.part0");
   for (int slice = 0; slice < 2; ++slice) {
     ASSERT_TRUE(Push(1, {.step = 2, .slice = slice}, 1).ok());
   }
   ASSERT_TRUE(Control({.kind = ControlKind::kStatus, .run = kRun, .finished_step = 2}).ok());
   // Written already; of a step that is over.
   EXPECT_EQ(Control(request)->applied_step, 1);
+  EXPECT_EQ(Control(await)->part_prefix, "c.part0");
   EXPECT_EQ(
       Message(Control({.kind = ControlKind::kCut, .run = kRun, .prefix = "d", .step = 1}).status()),
       "cut d: of step 1, but ps 0 has applied step 2");
@@ -396,6 +405,98 @@ TEST_F(ParameterServerTest, SyncCutsAtExactlyItsStep) {
   EXPECT_EQ(checkpoints_.Contents("c").step, 1);
   EXPECT_EQ(server_->statistics().cuts, 1);
   EXPECT_EQ(server_->statistics().parts_written, 1);
+}
+
+// The disk of a server is full: whoever asks hears of it, however often, and not as of a connection
+// that breaks. The cut itself was made.
+TEST_F(ParameterServerTest, SaysThatAPartCannotBeWritten) {
+  ParameterServer::Storage storage;
+  storage.write = [](const std::string& prefix, int64_t, const std::vector<LeaseMark>&,
+                     std::unique_ptr<Snapshot>) -> StatusOr<std::string> {
+    return SystemError("write " + prefix, ENOSPC);
+  };
+  server_ = std::make_unique<ParameterServer>(
+      ParameterServerOptions{
+          .mode = TrainMode::kAsync, .slices = 2, .tables = Tables(), .dense = Dense()},
+      &pool_, storage);
+  ASSERT_TRUE(Control({.kind = ControlKind::kBegin, .run = kRun}).ok());
+  ASSERT_TRUE(Control({.kind = ControlKind::kCut, .run = kRun, .prefix = "c"}).ok());
+  for (int i = 0; i < 2; ++i) {
+    const Status status =
+        Control({.kind = ControlKind::kAwaitPart, .run = kRun, .prefix = "c"}).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInternal);
+    EXPECT_EQ(Message(status), "ps 0: write c: No space left on device");
+  }
+}
+
+// A part of the generation before is no part of this one's checkpoint, though it has the same name.
+TEST_F(ParameterServerTest, AnOlderGenerationsPartIsNotTaken) {
+  Mutex mutex;
+  CondVar changed;
+  int begun = 0, allowed = 0;
+  ParameterServer::Storage storage;
+  storage.write = [&](const std::string& prefix, int64_t, const std::vector<LeaseMark>&,
+                      std::unique_ptr<Snapshot>) -> StatusOr<std::string> {
+    MutexLock lock(&mutex);
+    const int number = ++begun;
+    changed.NotifyAll();
+    while (allowed < number) changed.Wait(&mutex);
+    return fmt::format("{}.write{}", prefix, number);
+  };
+  server_ = std::make_unique<ParameterServer>(
+      ParameterServerOptions{
+          .mode = TrainMode::kAsync, .slices = 2, .tables = Tables(), .dense = Dense()},
+      &pool_, storage);
+  const auto allow = [&](int count) {
+    MutexLock lock(&mutex);
+    allowed = count;
+    changed.NotifyAll();
+  };
+  RunId run = kRun;
+  ASSERT_TRUE(Control({.kind = ControlKind::kBegin, .run = run}).ok());
+  ASSERT_TRUE(Control({.kind = ControlKind::kCut, .run = run, .prefix = "c"}).ok());
+  Answer part;
+  const ControlRequest old{.kind = ControlKind::kAwaitPart, .run = run, .prefix = "c"};
+  server_->Control(old.Encode(), part.reply());
+  {
+    MutexLock lock(&mutex);
+    while (begun == 0) changed.Wait(&mutex);
+  }
+  ++run.generation;
+  Answer begin;
+  server_->Control(ControlRequest{.kind = ControlKind::kBegin, .run = run}.Encode(), begin.reply());
+  EXPECT_TRUE(absl::IsAborted(part.Wait().status()));
+  allow(1);
+  ASSERT_TRUE(begin.Wait().ok());
+  ASSERT_TRUE(Control({.kind = ControlKind::kCut, .run = run, .prefix = "c"}).ok());
+  allow(2);
+  EXPECT_EQ(Control({.kind = ControlKind::kAwaitPart, .run = run, .prefix = "c"})->part_prefix,
+            "c.write2");
+}
+
+TEST_F(ParameterServerTest, SavesWhatItHoldsWhenItEndsWithoutTheChief) {
+  Start(TrainMode::kAsync);
+  ASSERT_TRUE(Read(Ask(PullOf(1, {3}))).ok());
+  ASSERT_TRUE(Push(1, {.lease = 7, .index = 0}, 1).ok());
+  int64_t rows = 0;
+  ASSERT_TRUE(server_
+                  ->CloseAndSave([&](const ParameterServer::Held& held, Snapshot* snapshot) {
+                    EXPECT_EQ(held.run, kRun);
+                    EXPECT_EQ(held.step, 1);
+                    EXPECT_EQ(held.base_step, 0);
+                    EXPECT_EQ(held.marks.size(), 1u);
+                    rows = snapshot->row_count(0);
+                    return OkStatus();
+                  })
+                  .ok());
+  EXPECT_EQ(rows, 1);
+  EXPECT_TRUE(absl::IsAborted(Read(Ask(PullOf(2, {3}))).status()));
+  EXPECT_TRUE(absl::IsAborted(Control({.kind = ControlKind::kBegin, .run = kRun}).status()));
+  server_ = std::make_unique<ParameterServer>(
+      ParameterServerOptions{.tables = Tables(), .dense = Dense()}, &pool_,
+      checkpoints_.StorageOf(0, 1));
+  EXPECT_TRUE(absl::IsNotFound(
+      server_->CloseAndSave([](const ParameterServer::Held&, Snapshot*) { return OkStatus(); })));
 }
 
 TEST_F(ParameterServerTest, RefusesWhatDoesNotFitTheKeys) {

@@ -41,7 +41,9 @@ ServerCalls::ServerCalls(const ServerCallsOptions& options, Transport* transport
 ServerCalls::~ServerCalls() = default;
 
 std::string ServerCalls::NameOf(int server) const {
-  return fmt::format("ps {} ({})", server, options_.servers[server]);
+  const std::string name =
+      options_.names.empty() ? fmt::format("ps {}", server) : options_.names[server];
+  return fmt::format("{} ({})", name, options_.servers[server]);
 }
 
 std::shared_ptr<ServerCalls::Round> ServerCalls::Start(MakeRequest make_request) {

@@ -18,6 +18,7 @@ namespace capstan {
 
 struct ServerCallsOptions {
   std::vector<std::string> servers;  // addresses
+  std::vector<std::string> names;    // of messages; none: "ps 0", "ps 1", …
   std::chrono::milliseconds call_timeout{10'000};
   std::chrono::milliseconds peer_timeout{60'000};
   std::chrono::milliseconds retry_delay{100};

@@ -273,15 +273,11 @@ bool ServerCore::Begin(const ControlRequest& request, Reply reply, Answers* answ
 
 // Everything that waits for this generation.
 void ServerCore::AnswerAll(const Status& status, Answers* answers) {
-  // To each its own status: whoever gets one may be another thread.
-  const auto answer = [&](Reply reply) {
-    answers->Add(std::move(reply), MakeStatus(status.code(), Message(status)));
-  };
-  for (WaitingPull& pull : waiting_) answer(std::move(pull.reply));
+  for (WaitingPull& pull : waiting_) answers->Add(std::move(pull.reply), status);
   waiting_.clear();
-  for (Reply& reply : begin_replies_) answer(std::move(reply));
+  for (Reply& reply : begin_replies_) answers->Add(std::move(reply), status);
   begin_replies_.clear();
-  for (Reply& reply : cut_book_.Clear()) answer(std::move(reply));
+  for (Reply& reply : cut_book_.Clear()) answers->Add(std::move(reply), status);
 }
 
 // Without the mutex.
@@ -311,7 +307,7 @@ void ServerCore::Serve(const RunId& run, const Status& status,
   if (status.ok()) {
     parameters_ = std::move(parameters);
     parameters_->SetStep(step);
-    applied_ = finished_ = step;
+    applied_ = finished_ = base_step_ = step;
     book_.Begin(step, marks);
     begin_answer_ = State();
     begin_answer_.marks = book_.marks();
@@ -334,42 +330,65 @@ void ServerCore::AnswerStatus(const ControlRequest& request, Reply reply, Answer
   answers->Add(std::move(reply), State().Encode());
 }
 
+// A checkpoint of this name may have been asked for before.
+std::string ServerCore::KeyOf(const ControlRequest& request) {
+  return fmt::format("{}#{}", request.prefix, request.cut);
+}
+
 void ServerCore::RequestCut(const ControlRequest& request, Reply reply, Answers* answers) {
   if (Status status = CheckRun(request.run, "cut " + request.prefix); !status.ok()) {
     return answers->Add(std::move(reply), status);
   }
-  if (const ControlAnswer* written = cut_book_.Written(request.prefix); written != nullptr) {
-    return answers->Add(std::move(reply), written->Encode());
-  }
   const int64_t step = sync() ? request.step : applied_;
-  if (step < applied_) {
+  if (!cut_book_.Knows(KeyOf(request)) && step < applied_) {
     return answers->Add(std::move(reply),
                         Precondition(fmt::format("cut {}: of step {}, but {} has applied step {}",
                                                  request.prefix, step, name(), applied_)));
   }
-  cut_book_.Add(request.prefix, step, std::move(reply));
+  std::optional<CutBook::Answer> known = cut_book_.AskForCut(KeyOf(request), step, &reply);
+  if (known.has_value()) answers->Add(std::move(reply), *std::move(known));
   TakeDueCuts(answers);
   TakeFinished(request.finished_step, answers).IgnoreError();  // whoever comes next hears of it
 }
 
+void ServerCore::AwaitPart(const ControlRequest& request, Reply reply, Answers* answers) {
+  if (Status status = CheckRun(request.run, "part of " + request.prefix); !status.ok()) {
+    return answers->Add(std::move(reply), status);
+  }
+  std::optional<CutBook::Answer> known = cut_book_.AskForPart(KeyOf(request), &reply);
+  if (known.has_value()) answers->Add(std::move(reply), *std::move(known));
+}
+
+StatusOr<ServerCore::Cut> ServerCore::CutNow() const {
+  if (parameters_ == nullptr) return NotFoundError("{} holds nothing", name());
+  RETURN_IF_ERROR(broken_);
+  Cut cut;
+  cut.run = run_;
+  cut.step = applied_;
+  cut.marks = book_.marks();
+  cut.parameters = parameters_;
+  ASSIGN_OR_RETURN(cut.snapshot, parameters_->Cut(options_.snapshot_buffer_bytes));
+  return cut;
+}
+
 void ServerCore::TakeDueCuts(Answers* answers) {
-  for (const std::string& prefix : cut_book_.TakeDue(applied_)) {
+  for (const std::string& key : cut_book_.TakeDue(applied_)) {
     const std::chrono::microseconds start = now();
-    StatusOr<std::unique_ptr<Snapshot>> snapshot = parameters_->Cut(options_.snapshot_buffer_bytes);
+    StatusOr<Cut> cut = CutNow();
     cut_seconds_ += std::chrono::duration<double>(now() - start).count();
     ++cut_count_;
-    if (!snapshot.ok()) {
-      for (Reply& reply : cut_book_.Finish(prefix)) {
-        answers->Add(std::move(reply), Annotate(snapshot.status(), name()));
-      }
-      continue;
+    CutBook::Answer answer = std::string();
+    if (!cut.ok()) {
+      answer = Annotate(cut.status(), name());
+    } else {
+      cut->key = key;
+      cut->prefix = key.substr(0, key.rfind('#'));
+      ControlAnswer taken = State();
+      taken.marks = cut->marks;
+      answer = taken.Encode();
+      cuts_.push_back(*std::move(cut));
     }
-    Cut& cut = cuts_.emplace_back();
-    cut.prefix = prefix;
-    cut.step = applied_;
-    cut.marks = book_.marks();
-    cut.parameters = parameters_;
-    cut.snapshot = *std::move(snapshot);
+    for (Reply& reply : cut_book_.Taken(key, answer)) answers->Add(std::move(reply), answer);
   }
 }
 
@@ -379,23 +398,24 @@ void ServerCore::CountWriting(std::chrono::microseconds time) {
 }
 
 void ServerCore::CutWritten(const Cut& cut, const StatusOr<std::string>& part, Answers* answers) {
-  // A later generation has answered already.
-  const std::vector<Reply> replies = cut_book_.Finish(cut.prefix);
-  if (replies.empty()) return;
-  ControlAnswer answer = State();
-  answer.applied_step = cut.step;
-  answer.marks = cut.marks;
-  if (part.ok()) {
-    answer.part_prefix = *part;
-    cut_book_.Remember(cut.prefix, answer);
+  if (cut.run != run_) return;  // whoever waited has been told that the generation is over
+  CutBook::Answer answer = std::string();
+  if (!part.ok()) {
+    answer = Annotate(part.status(), name());
+  } else {
+    ControlAnswer written = State();
+    written.applied_step = cut.step;
+    written.part_prefix = *part;
+    answer = written.Encode();
   }
-  for (const Reply& reply : replies) {
-    if (part.ok()) {
-      answers->Add(reply, answer.Encode());
-    } else {
-      answers->Add(reply, Annotate(part.status(), name()));
-    }
+  for (Reply& reply : cut_book_.Written(cut.key, answer)) {
+    answers->Add(std::move(reply), answer);
   }
+}
+
+void ServerCore::Close(Answers* answers) {
+  ended_ = true;
+  AnswerAll(Aborted(name() + " has ended"), answers);
 }
 
 void ServerCore::End(const ControlRequest& request, Reply reply, Answers* answers) {
@@ -404,8 +424,7 @@ void ServerCore::End(const ControlRequest& request, Reply reply, Answers* answer
                         Precondition(fmt::format("end: {} serves run {}, asked for {}", name(),
                                                  run_.ToString(), request.run.ToString())));
   }
-  ended_ = true;
-  AnswerAll(Aborted(name() + " has ended"), answers);
+  Close(answers);
   answers->Add(std::move(reply), State().Encode());
 }
 

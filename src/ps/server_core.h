@@ -20,6 +20,8 @@ namespace capstan {
 class Answers {
  public:
   void Add(Reply reply, StatusOr<std::string> answer) {
+    // To each its own status: whoever gets one may be another thread.
+    if (!answer.ok()) answer = MakeStatus(answer.status().code(), Message(answer.status()));
     answers_.emplace_back(std::move(reply), std::move(answer));
   }
   void Send() {
@@ -51,7 +53,8 @@ class ServerCore {
 
   // A cut that is to be written.
   struct Cut {
-    std::string prefix;
+    RunId run;
+    std::string key, prefix;
     int64_t step = 0;
     std::vector<LeaseMark> marks;
     std::shared_ptr<LocalParameters> parameters;  // outlives the snapshot
@@ -59,10 +62,17 @@ class ServerCore {
   };
   void AnswerStatus(const ControlRequest& request, Reply reply, Answers* answers);
   void RequestCut(const ControlRequest& request, Reply reply, Answers* answers);
+  void AwaitPart(const ControlRequest& request, Reply reply, Answers* answers);
   void End(const ControlRequest& request, Reply reply, Answers* answers);
   // Cuts since the last call.
   std::vector<Cut> TakeCuts() { return std::exchange(cuts_, {}); }
   void CutWritten(const Cut& cut, const StatusOr<std::string>& part, Answers* answers);
+  // Nothing is served any more.
+  void Close(Answers* answers);
+  // As of now, for no checkpoint. kNotFound: no generation is served.
+  StatusOr<Cut> CutNow() const;
+  // Of the checkpoint that the generation began with; 0: none.
+  int64_t base_step() const { return base_step_; }
 
   Status CheckRun(const RunId& run, const std::string& who) const;
   void AnswerAll(const Status& status, Answers* answers);
@@ -87,6 +97,7 @@ class ServerCore {
   };
   std::string name() const { return fmt::format("ps {}", options_.index); }
   bool sync() const { return options_.mode == TrainMode::kSync; }
+  static std::string KeyOf(const ControlRequest& request);
   Status CheckIds(const PullRequest& request) const;
   void Wait(PullRequest request, Reply reply, Answers* answers);
   void AnswerPull(const PullRequest& request, std::chrono::microseconds since, Reply reply,
@@ -117,7 +128,7 @@ class ServerCore {
   std::shared_ptr<LocalParameters> parameters_;  // null: no generation, or it is being restored
   std::shared_ptr<LocalParameters> old_parameters_;
   Status broken_;  // a step was applied in part only
-  int64_t applied_ = 0;
+  int64_t applied_ = 0, base_step_ = 0;
   // Sync: all servers have all of the steps up to it. Until then a step is not applied, though all of it may be
   // here: if a worker is lost between its pushes to two servers, its slices are computed again, from the
   // weights that they were computed from the first time.

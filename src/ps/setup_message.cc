@@ -11,6 +11,8 @@ std::string SetupMessage::Encode() const {
   writer.PutString(model_file);
   writer.PutU8(static_cast<uint8_t>(mode));
   writer.PutU32(static_cast<uint32_t>(slices));
+  writer.PutString(folder);
+  writer.PutString(nonce);
   return writer.Take();
 }
 
@@ -22,6 +24,8 @@ StatusOr<SetupMessage> SetupMessage::Decode(std::string_view bytes) {
   message.model_file = std::string(reader.GetString());
   const uint8_t mode = reader.GetU8();
   message.slices = static_cast<int32_t>(reader.GetU32());
+  message.folder = reader.GetString();
+  message.nonce = reader.GetString();
   RETURN_IF_ERROR(reader.Finish());
   if (mode > static_cast<uint8_t>(TrainMode::kSync)) {
     return CorruptionError("setup request: unknown mode {}", mode);

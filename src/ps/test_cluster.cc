@@ -116,7 +116,10 @@ StatusOr<std::vector<ControlAnswer>> TestCluster::ControlAt(
         ASSIGN_OR_RETURN(answers[server], ControlAnswer::Decode(*bytes));
         return true;
       }));
-  return answers;
+  if (request.kind != ControlKind::kCut) return answers;
+  ControlRequest part = request;
+  part.kind = ControlKind::kAwaitPart;
+  return ControlAt(addresses, part);
 }
 
 std::unique_ptr<RemoteParameters> TestCluster::NewWorker(int worker, ValueFormat format) {

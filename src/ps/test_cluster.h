@@ -29,7 +29,7 @@ class TestCluster {
 
   void StartServer(int server);
   void StopServer(int server);
-  // To all servers, or one, again and again until it is answered.
+  // To all servers, or one, again and again until it is answered. A cut: until its part is written.
   StatusOr<std::vector<ControlAnswer>> Control(const ControlRequest& request);
   StatusOr<ControlAnswer> ControlOne(int server, const ControlRequest& request);
   std::unique_ptr<RemoteParameters> NewWorker(int worker,

@@ -18,8 +18,9 @@ enum class Method : int {
   kPush,       // worker → server
   kControl,    // chief → server: cut, restore, end
   kLease,      // worker → chief: give me work, here is what I did
+  kFile,       // server → chief: parts of checkpoints, when it does not see the chief's folder
 };
-constexpr int kMethodCount = 6;
+constexpr int kMethodCount = 7;
 
 using Reply = std::function<void(StatusOr<std::string>)>;
 

@@ -5,15 +5,17 @@
 
 #include "formats/tensor_bundle_files.h"
 #include "formats/tensor_bundle_writer.h"
+#include "ps/local_fault.h"
 
 namespace capstan {
 namespace {
 
-// A part of many gigabytes takes its time; a server that died is noticed by its heartbeat.
-constexpr std::chrono::hours kCutDeadline{6};
+// Then the same is asked again; a server that died is noticed by its heartbeat.
+constexpr std::chrono::seconds kAskAgain{60};
 
-constexpr char kOpenName[] = "capstan/open_blocks";   // [n, 4 + fields of a position]
-constexpr char kNextName[] = "capstan/next_block";    // fields of a position, no_more, examples
+constexpr char kOpenName[] = "capstan/open_blocks";  // [n, 4 + fields of a position]
+// Fields of a position, no_more, examples, scanned (not in those of before this field).
+constexpr char kNextName[] = "capstan/next_block";
 constexpr char kMarksName[] = "capstan/lease_marks";  // [n, 2]: lease, last batch applied
 
 void AppendPosition(const InputPosition& p, std::vector<int64_t>* numbers) {
@@ -32,16 +34,32 @@ InputPosition PositionAt(const int64_t* v) {
 }
 
 constexpr size_t kBlockFields = 3 + kInputPositionFields;
+constexpr size_t kNextFields = kInputPositionFields + 3;
+
+std::string PartOf(const std::string& prefix, size_t server) {
+  return fmt::format("{}.part-{}", prefix, server);
+}
+
+// One list for all servers: the cut was made in a quiet moment. Blocks that are done are never given
+// out again, so nobody will ask for their marks.
+std::vector<LeaseMark> MarksOfOpenBlocks(const std::vector<ControlAnswer>& answers,
+                                         const LeaseState& leases) {
+  std::map<uint64_t, int64_t> lowest;
+  for (const ControlAnswer& answer : answers) {
+    for (const LeaseMark& mark : answer.marks) {
+      const auto [place, is_new] = lowest.try_emplace(mark.lease, mark.index);
+      if (!is_new) place->second = std::min(place->second, mark.index);
+    }
+  }
+  std::vector<LeaseMark> marks;
+  for (const BlockLease& block : leases.open) {
+    const auto found = lowest.find(block.id);
+    if (found != lowest.end()) marks.push_back({block.id, found->second});
+  }
+  return marks;
+}
 
 }  // namespace
-
-struct ClusterCheckpoint::Pending {
-  mutable Mutex mutex;
-  size_t wanted = 0;
-  std::vector<ControlAnswer> answers GUARDED_BY(mutex);
-  size_t answered GUARDED_BY(mutex) = 0;
-  Status status GUARDED_BY(mutex);
-};
 
 ClusterCheckpoint::ClusterCheckpoint(FileSystem* fs, Transport* transport, CheckpointFolder* folder,
                                      const Model* model, const ClusterOptions& options,
@@ -55,44 +73,47 @@ ClusterCheckpoint::ClusterCheckpoint(FileSystem* fs, Transport* transport, Check
 
 void ClusterCheckpoint::Start(const RunId& run, int64_t step, int64_t finished_step) {
   step_ = step;
-  pending_ = std::make_shared<Pending>();
-  pending_->wanted = options_.spec.ps.size();
-  {
-    MutexLock lock(&pending_->mutex);
-    pending_->answers.resize(options_.spec.ps.size());
-  }
-  ControlRequest request;
-  request.kind = ControlKind::kCut;
-  request.run = run;
-  request.prefix = folder_->PrefixOf(step);
-  request.step = step;
-  request.finished_step = finished_step;
-  for (size_t i = 0; i < options_.spec.ps.size(); ++i) {
-    transport_->Call(
-        options_.spec.ps[i], Method::kControl, request.Encode(), kCutDeadline,
-        [pending = pending_, i, name = options_.spec.ps[i]](StatusOr<std::string> bytes) {
-          StatusOr<ControlAnswer> answer =
-              bytes.ok() ? ControlAnswer::Decode(*bytes) : StatusOr<ControlAnswer>(bytes.status());
-          MutexLock lock(&pending->mutex);
-          ++pending->answered;
-          if (answer.ok()) {
-            pending->answers[i] = *std::move(answer);
-          } else if (pending->status.ok()) {
-            pending->status = Annotate(answer.status(), fmt::format("part of ps {} ({})", i, name));
-          }
-        });
-  }
+  request_ = ControlRequest();
+  request_.kind = ControlKind::kCut;
+  request_.run = run;
+  request_.prefix = folder_->PrefixOf(step);
+  request_.cut = ++cuts_;
+  request_.step = step;
+  request_.finished_step = finished_step;
+  cut_ = std::make_unique<ControlRound>(transport_, options_.spec.ps, request_, kAskAgain);
+}
+
+void ClusterCheckpoint::Advance(std::chrono::microseconds now) {
+  if (cut_ == nullptr) return;
+  if (part_ != nullptr) return part_->Resend(now);
+  if (!cut_->done()) return cut_->Resend(now);
+  if (!cut_->status().ok()) return;
+  ControlRequest await = request_;
+  await.kind = ControlKind::kAwaitPart;
+  part_ = std::make_unique<ControlRound>(transport_, options_.spec.ps, await, kAskAgain);
+}
+
+bool ClusterCheckpoint::missed() const {
+  return cut_ != nullptr && absl::IsFailedPrecondition(cut_->status());
 }
 
 bool ClusterCheckpoint::ready() const {
-  if (pending_ == nullptr) return false;
-  MutexLock lock(&pending_->mutex);
-  return pending_->answered == pending_->wanted;
+  return cut_ != nullptr && (!cut_->status().ok() || (part_ != nullptr && part_->done()));
 }
 
-bool ClusterCheckpoint::all_cut() const { return pending_ == nullptr || ready(); }
+void ClusterCheckpoint::Abandon() {
+  if (cut_ != nullptr) abandoned_.push_back(request_.prefix);
+  cut_ = part_ = nullptr;
+}
 
-void ClusterCheckpoint::Abandon() { pending_.reset(); }
+// A server writes its parts in order: those of before the last checkpoint are all there.
+void ClusterCheckpoint::RemoveAbandonedParts() {
+  for (const std::string& prefix : std::exchange(abandoned_, {})) {
+    for (size_t i = 0; i < options_.spec.ps.size(); ++i) {
+      RemoveTensorBundle(*fs_, PartOf(prefix, i)).IgnoreError();
+    }
+  }
+}
 
 Status ClusterCheckpoint::WriteOwnPart(const std::string& prefix, const RunState& run,
                                        const LeaseState* leases,
@@ -109,6 +130,7 @@ Status ClusterCheckpoint::WriteOwnPart(const std::string& prefix, const RunState
     AppendPosition(leases->next_block, &next);
     next.push_back(leases->no_more_blocks ? 1 : 0);
     next.push_back(leases->examples);
+    next.push_back(leases->scanned);
     for (const LeaseMark& mark : marks) {
       mark_pairs.insert(mark_pairs.end(), {static_cast<int64_t>(mark.lease), mark.index});
     }
@@ -123,40 +145,46 @@ Status ClusterCheckpoint::WriteOwnPart(const std::string& prefix, const RunState
   return writer->Finish();
 }
 
-Status ClusterCheckpoint::Finish(const RunState& run, const LeaseState* leases, bool is_best) {
-  const std::shared_ptr<Pending> pending = std::move(pending_);
-  const std::string prefix = folder_->PrefixOf(step_);
-  std::vector<std::string> parts;
-  std::map<uint64_t, int64_t>
-      marks;  // all servers have the same: the cut was made in a quiet moment
-  Status status;
-  {
-    MutexLock lock(&pending->mutex);
-    status = pending->status;
-    for (const ControlAnswer& answer : pending->answers) {
-      if (!answer.part_prefix.empty()) parts.push_back(answer.part_prefix);
-      for (const LeaseMark& mark : answer.marks) {
-        const auto [place, is_new] = marks.try_emplace(mark.lease, mark.index);
-        if (!is_new) place->second = std::min(place->second, mark.index);
-      }
-    }
-  }
+Status ClusterCheckpoint::PutTogether(std::vector<std::string> parts, const RunState& run,
+                                      const LeaseState* leases, const std::vector<LeaseMark>& marks,
+                                      bool is_best) {
+  const std::string prefix = folder_->PrefixOf(run.step);
   const std::string own = prefix + ".part-chief";
-  const auto finish = [&]() -> Status {
-    RETURN_IF_ERROR(status);
-    std::vector<LeaseMark> mark_list;
-    for (const auto& [lease, index] : marks) mark_list.push_back({lease, index});
-    RETURN_IF_ERROR(WriteOwnPart(own, run, leases, mark_list));
+  const auto put = [&]() -> Status {
+    RETURN_IF_ERROR(WriteOwnPart(own, run, leases, marks));
     parts.push_back(own);
     RETURN_IF_ERROR(WriteGraphs(*fs_, prefix, graph_path_, *model_));
     RETURN_IF_ERROR(ConcatenateTensorBundles(*fs_, parts, prefix));
-    return folder_->Commit(step_, is_best);
+    return folder_->Commit(run.step, is_best);
   };
-  status = finish();
-  if (!status.ok()) {
-    for (const std::string& part : parts) RemoveTensorBundle(*fs_, part).IgnoreError();
+  const Status status = LocalFault(put());
+  if (!status.ok()) RemoveTensorBundle(*fs_, own).IgnoreError();
+  return Annotate(status, fmt::format("checkpoint of step {}", run.step));
+}
+
+Status ClusterCheckpoint::Finish(const RunState& run, const LeaseState* leases, bool is_best) {
+  const std::unique_ptr<ControlRound> cut = std::move(cut_), part = std::move(part_);
+  Status status = cut->status();
+  if (status.ok()) status = part->status();
+  std::vector<std::string> parts;
+  if (status.ok()) {
+    for (const ControlAnswer& answer : part->answers()) parts.push_back(answer.part_prefix);
+    std::vector<LeaseMark> marks;
+    if (leases != nullptr) marks = MarksOfOpenBlocks(cut->answers(), *leases);
+    status = PutTogether(parts, run, leases, marks, is_best);
+  } else {
+    status = Annotate(status, fmt::format("checkpoint of step {}", step_));
   }
-  return Annotate(status, fmt::format("checkpoint of step {}", step_));
+  if (!status.ok()) {
+    for (const std::string& one : parts) RemoveTensorBundle(*fs_, one).IgnoreError();
+    return status;
+  }
+  RemoveAbandonedParts();
+  return OkStatus();
+}
+
+Status ClusterCheckpoint::Join(const std::vector<std::string>& parts, const RunState& run) {
+  return PutTogether(parts, run, nullptr, {}, false);
 }
 
 StatusOr<LeaseState> ReadLeaseState(const TensorBundleReader& reader) {
@@ -166,13 +194,15 @@ StatusOr<LeaseState> ReadLeaseState(const TensorBundleReader& reader) {
   LeaseState state;
   ASSIGN_OR_RETURN(const std::vector<int64_t> next, reader.ReadInts(kNextName));
   ASSIGN_OR_RETURN(const std::vector<int64_t> open, reader.ReadInts(kOpenName));
-  if (next.size() != kInputPositionFields + 2 || open.size() % kBlockFields != 0) {
+  const bool fits = next.size() == kNextFields || next.size() == kNextFields - 1;
+  if (!fits || open.size() % kBlockFields != 0) {
     return CorruptionError("checkpoint {}: {} or {} has a wrong size", reader.prefix(), kNextName,
                            kOpenName);
   }
   state.next_block = PositionAt(next.data());
   state.no_more_blocks = next[kInputPositionFields] != 0;
   state.examples = next[kInputPositionFields + 1];
+  if (next.size() == kNextFields) state.scanned = next[kInputPositionFields + 2];
   for (size_t i = 0; i < open.size(); i += kBlockFields) {
     state.open.push_back({.id = static_cast<uint64_t>(open[i]),
                           .start = PositionAt(open.data() + i + 3),

@@ -3,19 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
-#include <limits>
 #include <utility>
 
 #include "base/random.h"
-#include "data/block_scanner.h"
-#include "formats/tensor_bundle_reader.h"
-#include "model/model_file.h"
-#include "ps/setup_message.h"
 #include "train/cluster_hello.h"
 #include "train/cluster_worker.h"
-#include "train/model_state.h"
-#include "train/saved_model_export.h"
 
 namespace capstan {
 namespace {
@@ -25,14 +17,11 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kTick{2};
 constexpr milliseconds kCallDeadline{5'000};
-constexpr milliseconds kBeginDeadline{600'000};  // a restore reads files
-constexpr milliseconds kHeartbeat{1'000};        // of servers
-constexpr milliseconds kPatience{2'000};         // with a server whose connection breaks
+constexpr milliseconds kHeartbeat{1'000};  // of servers
+constexpr milliseconds kPatience{2'000};   // with a server whose connection breaks
 constexpr milliseconds kBetweenCalls{100};
 constexpr milliseconds kBetweenNames{10'000};  // of workers that are missing
 constexpr milliseconds kLongestWait{500};      // a worker's request for work is held so long
-constexpr milliseconds kGoodbye{10'000};       // workers and servers get so long to hear of the end
-constexpr size_t kBlocksAhead = 64;
 
 milliseconds Now(Clock* clock) {
   return std::chrono::duration_cast<milliseconds>(clock->Monotonic());
@@ -63,6 +52,7 @@ ClusterChief::ClusterChief(FileSystem* fs, WorkerPool* pool, Clock* clock, Trans
   options.leases.backup_workers = cluster.backup_workers;
   options.leases.max_staleness = cluster.max_staleness;
   options.worker_timeout = cluster.worker_timeout;
+  options.max_steps = session.max_steps;
   coordinator_ = std::make_unique<Coordinator>(options);
   MutexLock lock(&mutex_);
   run_.run = MixBits(cluster.incarnation, 1);
@@ -87,6 +77,7 @@ void ClusterChief::Close() {
 
 void ClusterChief::Handle(Method method, std::string request, Reply reply) {
   if (method == Method::kHello) return reply(AnswerHello(request));
+  if (method == Method::kFile) return files_->Handle(std::move(request), std::move(reply));
   if (method != Method::kLease) {
     return reply(
         Error("the chief was sent a request for a parameter server; are the lists of "
@@ -145,87 +136,9 @@ void ClusterChief::AnswerWaiting(milliseconds now) {
   for (Waiting& one : still) waiting_.push_back(std::move(one));
 }
 
-StatusOr<std::string> ClusterChief::AnswerHello(const std::string& request) {
-  ASSIGN_OR_RETURN(const HelloMessage theirs, HelloMessage::Decode(request));
-  HelloMessage ours = MakeHello(cluster_, theirs.task, job_hash_);
-  RETURN_IF_ERROR(CompareHello(ours, theirs));
-  MutexLock lock(&mutex_);
-  ours.run = run_;
-  return ours.Encode();
-}
-
-Status ClusterChief::Open() {
-  ASSIGN_OR_RETURN(CheckpointFolder folder,
-                   CheckpointFolder::Open(fs_, session_.checkpoint_path, session_.checkpoint_name,
-                                          session_.keep_checkpoints));
-  folder_ = std::make_unique<CheckpointFolder>(std::move(folder));
-  if (session_.from_scratch) folder_->StartOver();
-  ASSIGN_OR_RETURN(const std::string newest, folder_->Newest());
-  if (!newest.empty() && !session_.from_scratch) {
-    RETURN_IF_ERROR(AdoptMeasuredFeatures(*fs_, newest, &spec_));
-  } else {
-    RETURN_IF_ERROR(
-        MeasureStandardisation(*fs_, session_.train, kStandardiseExamples, &spec_.input));
-  }
-  first_prefix_ = session_.from_scratch ? "" : newest;
-  ASSIGN_OR_RETURN(model_, NewModel(spec_));
-  checkpoint_ =
-      std::make_unique<ClusterCheckpoint>(fs_, transport_, folder_.get(), model_.get(), cluster_,
-                                          JoinPath(session_.checkpoint_path, "graph.pbtxt"));
-  RemoteParametersOptions options;
-  options.servers = cluster_.spec.ps;
-  options.worker = cluster_.spec.trainer_count();  // nobody's number: only looks things up
-  options.peer_timeout = cluster_.peer_timeout;
-  parameters_ = std::make_unique<RemoteParameters>(model_->tables(), model_->dense_variables(),
-                                                   options, transport_);
-  if (!session_.validation.paths.empty()) {
-    ASSIGN_OR_RETURN(scorer_, Scorer::Create(model_.get(), parameters_.get(), pool_,
-                                             session_.validation.batch_size));
-  }
-  if (!session_.output_path.empty()) {
-    ASSIGN_OR_RETURN(events_, SessionEvents::Open(*fs_, session_.output_path, *clock_, *model_));
-  }
-  best_validation_ = std::numeric_limits<double>::quiet_NaN();
-  server_incarnations_.assign(cluster_.spec.ps.size(), 0);
-  return OkStatus();
-}
-
 void ClusterChief::Fail(const Status& status) {
   MutexLock lock(&mutex_);
   failure_ = status;
-}
-
-Status ClusterChief::GreetServer(const PeerAddress& server) {
-  const HelloMessage hello = MakeHello(cluster_, server.task, job_hash_);
-  ASSIGN_OR_RETURN(const std::string bytes, CallAndWait(transport_, server.address, Method::kHello,
-                                                        hello.Encode(), kCallDeadline));
-  ASSIGN_OR_RETURN(const HelloMessage theirs, HelloMessage::Decode(bytes));
-  SetupMessage setup;
-  setup.chief = hello;
-  {
-    MutexLock lock(&mutex_);
-    setup.run = run_.run;
-  }
-  setup.model_file = ToModelFile(spec_);
-  setup.mode = cluster_.mode;
-  setup.slices = session_.slices;
-  RETURN_IF_ERROR(
-      CallAndWait(transport_, server.address, Method::kSetup, setup.Encode(), kCallDeadline)
-          .status());
-  for (size_t i = 0; i < cluster_.spec.ps.size(); ++i) {
-    if (cluster_.spec.ps[i] == server.address) server_incarnations_[i] = theirs.incarnation;
-  }
-  return OkStatus();
-}
-
-Status ClusterChief::MeetServers(milliseconds timeout) {
-  std::vector<PeerAddress> servers;
-  for (size_t i = 0; i < cluster_.spec.ps.size(); ++i) {
-    servers.push_back({fmt::format("ps {}", i), cluster_.spec.ps[i]});
-  }
-  return WaitForPeers(
-      servers, [this](const PeerAddress& server) { return GreetServer(server); }, timeout, clock_,
-      hooks_);
 }
 
 StatusOr<ClusterEnd> ClusterChief::Run() {
@@ -260,116 +173,7 @@ StatusOr<ClusterEnd> ClusterChief::Run() {
   }
 }
 
-Status ClusterChief::BeginGeneration() {
-  RunId run;
-  {
-    MutexLock lock(&mutex_);
-    ++run_.generation;
-    run = run_;
-  }
-  std::string prefix = first_prefix_;
-  if (run.generation > 1) {
-    ASSIGN_OR_RETURN(prefix, folder_->Newest());
-    if (session_.from_scratch && !saved_any_) prefix.clear();
-  }
-  RunState state;
-  LeaseState leases;
-  if (!prefix.empty()) {
-    ASSIGN_OR_RETURN(const std::unique_ptr<TensorBundleReader> reader,
-                     TensorBundleReader::Open(*fs_, prefix));
-    ASSIGN_OR_RETURN(state, ReadRunState(*reader));
-    best_validation_ = state.best_validation;
-    const StatusOr<LeaseState> found = ReadLeaseState(*reader);
-    if (found.ok()) {
-      leases = *found;
-    } else {
-      leases.next_block = state.position;
-      if (cluster_.mode == TrainMode::kAsync && state.position.example != 0) {
-        // A synchronous run stopped inside a block: the rest of it is a lease of its own.
-        leases.open.push_back({.id = BlockLeaseId(state.position),
-                               .start = state.position,
-                               .first_index = state.position.batch});
-      }
-    }
-    hooks_.log("Restore session from checkpoint: " + prefix);
-  }
-  ControlRequest begin;
-  begin.kind = ControlKind::kBegin;
-  begin.run = run;
-  begin.prefix = prefix;
-  for (size_t i = 0; i < cluster_.spec.ps.size(); ++i) {
-    const Status status = CallAndWait(transport_, cluster_.spec.ps[i], Method::kControl,
-                                      begin.Encode(), kBeginDeadline)
-                              .status();
-    RETURN_IF_ERROR(Annotate(status, fmt::format("ps {} ({})", i, cluster_.spec.ps[i])));
-  }
-  parameters_->SetRun(run);
-  base_step_ = state.step;
-  reported_step_ = state.step;
-  saved_step_ = prefix.empty() ? -1 : state.step;
-  examples_before_ = state.examples;
-  coordinator_->Begin(run, state.step, state.position, leases.open);
-  if (cluster_.mode == TrainMode::kSync && session_.max_steps > 0) {
-    coordinator_->SetStepLimit(session_.max_steps);
-  }
-  if (cluster_.mode == TrainMode::kAsync) {
-    if (leases.no_more_blocks) {
-      coordinator_->SetNoMoreBlocks();
-    } else {
-      InputPosition from = leases.next_block;
-      if (from.example != 0) {  // that block is open already: it is passed over
-        from.example = from.batch = 0;
-      }
-      {
-        MutexLock lock(&mutex_);
-        skip_first_block_ = leases.next_block.example != 0;
-        scanned_ = from;
-        scanner_status_ = OkStatus();
-      }
-      stop_scanner_ = false;
-      scanner_ = std::thread([this, from] { ScanBlocks(from); });
-    }
-  }
-  return OkStatus();
-}
-
-void ClusterChief::StopScanner() {
-  stop_scanner_ = true;
-  if (scanner_.joinable()) scanner_.join();
-}
-
-void ClusterChief::ScanBlocks(InputPosition from) {
-  const auto scan = [&]() -> Status {
-    ASSIGN_OR_RETURN(const std::unique_ptr<BlockScanner> scanner,
-                     BlockScanner::Open(*fs_, spec_.input, session_.train, from));
-    ScannedBlock block;
-    for (;;) {
-      while (coordinator_->free_blocks() >= kBlocksAhead && !stop_scanner_) {
-        std::this_thread::sleep_for(kTick);
-      }
-      if (stop_scanner_) return OkStatus();
-      ASSIGN_OR_RETURN(const bool more, scanner->Next(&block));
-      if (!more) {
-        coordinator_->SetNoMoreBlocks();
-        MutexLock lock(&mutex_);
-        scanned_all_ = true;
-        return OkStatus();
-      }
-      // The two change together for whoever makes a checkpoint.
-      MutexLock lock(&mutex_);
-      scanned_ = scanner->position();
-      if (std::exchange(skip_first_block_, false)) continue;
-      coordinator_->AddBlock(
-          {.id = BlockLeaseId(block.start), .start = block.start, .examples = block.examples});
-    }
-  };
-  const Status status = scan();
-  MutexLock lock(&mutex_);
-  scanner_status_ = status;
-}
-
 StatusOr<bool> ClusterChief::RunGeneration() {
-  auto last_heartbeat = clock_->Monotonic();
   bool stopping = false;
   int64_t last_save_at_stop = 0;
   for (;;) {
@@ -385,11 +189,7 @@ StatusOr<bool> ClusterChief::RunGeneration() {
       RETURN_IF_ERROR(scanner_status_);
       RETURN_IF_ERROR(failure_);
     }
-    if (clock_->Monotonic() - last_heartbeat >= kHeartbeat) {
-      last_heartbeat = clock_->Monotonic();
-      AwaitsWorkers();
-      RETURN_IF_ERROR(CheckServers());
-    }
+    RETURN_IF_ERROR(HeartbeatIfDue());
     RETURN_IF_ERROR(ReportIfDue(false));
     if (coordinator_->all_done()) {
       RETURN_IF_ERROR(FinishJob());
@@ -406,6 +206,13 @@ StatusOr<bool> ClusterChief::RunGeneration() {
       return true;
     }
   }
+}
+
+Status ClusterChief::HeartbeatIfDue() {
+  if (clock_->Monotonic() - last_heartbeat_ < kHeartbeat) return OkStatus();
+  last_heartbeat_ = clock_->Monotonic();
+  AwaitsWorkers();
+  return CheckServers();
 }
 
 bool ClusterChief::WasStartedAgain(size_t server) {
@@ -433,10 +240,19 @@ bool ClusterChief::AwaitsWorkers() {
   return true;
 }
 
+Status ClusterChief::AskServer(size_t server, const ControlRequest& request) {
+  ASSIGN_OR_RETURN(const std::string bytes,
+                   CallAndWait(transport_, cluster_.spec.ps[server], Method::kControl,
+                               request.Encode(), kCallDeadline));
+  ASSIGN_OR_RETURN(const ControlAnswer answer, ControlAnswer::Decode(bytes));
+  if (answer.incarnation == server_incarnations_[server]) return OkStatus();
+  return MakeStatus(absl::StatusCode::kAborted, "it was started again");
+}
+
 Status ClusterChief::CheckServers() {
   ControlRequest status;
   status.kind = ControlKind::kStatus;
-  status.finished_step = coordinator_->finished_step();
+  if (has_begun_) status.finished_step = coordinator_->finished_step();
   {
     MutexLock lock(&mutex_);
     status.run = run_;
@@ -445,9 +261,7 @@ Status ClusterChief::CheckServers() {
     const auto start = clock_->Monotonic();
     Status answer;
     do {
-      answer = CallAndWait(transport_, cluster_.spec.ps[i], Method::kControl, status.Encode(),
-                           kCallDeadline)
-                   .status();
+      answer = AskServer(i, status);
       // A broken connection is no lost server, unless it was started again.
     } while (absl::IsUnavailable(answer) && clock_->Monotonic() - start < kPatience &&
              !hooks_.stop_requested() && !WasStartedAgain(i));

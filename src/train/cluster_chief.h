@@ -16,12 +16,14 @@
 #include "base/worker_pool.h"
 #include "model/model.h"
 #include "ps/coordinator.h"
+#include "ps/file_service.h"
 #include "ps/remote_parameters.h"
 #include "ps/transport.h"
 #include "train/checkpoint_folder.h"
 #include "train/cluster_checkpoint.h"
 #include "train/cluster_hello.h"
 #include "train/cluster_options.h"
+#include "train/example_count.h"
 #include "train/scorer.h"
 #include "train/session_events.h"
 
@@ -72,6 +74,9 @@ class ClusterChief : public RequestHandler {
   void Close() EXCLUDES(mutex_);
 
  private:
+  static constexpr int64_t kCutAhead =
+      2;  // servers may be one step further than what workers have reported
+
   // A worker's request that is answered when there is work.
   struct Waiting {
     LeaseRequest request;
@@ -79,21 +84,31 @@ class ClusterChief : public RequestHandler {
     std::chrono::milliseconds since{0};
   };
 
-  // cluster_chief.cc: peers and generations
+  // cluster_chief_start.cc: the folder, the servers, the beginning of a generation
   StatusOr<std::string> AnswerHello(const std::string& request);
-  void AnswerWaiting(std::chrono::milliseconds now) EXCLUDES(mutex_);
+  // Makes a checkpoint of what servers saved when an earlier chief was gone, if that is possible
+  // and newer than all checkpoints.
+  Status JoinRescue();
   Status MeetServers(std::chrono::milliseconds timeout);
   Status GreetServer(const PeerAddress& server);
   Status BeginGeneration();
+  Status ReadStart(const std::string& prefix, RunState* state, LeaseState* leases);
+  Status BeginServers(const RunId& run, const std::string& prefix);
+  void StartScanner(const LeaseState& leases);
+  void ScanBlocks(InputPosition from);
+  void StopScanner();
+
+  // cluster_chief.cc: peers and generations
+  void AnswerWaiting(std::chrono::milliseconds now) EXCLUDES(mutex_);
   // True: the job is done or stopped; an error of a lost server: another generation is needed.
   StatusOr<bool> RunGeneration();
+  Status HeartbeatIfDue();
   Status CheckServers();
+  Status AskServer(size_t server, const ControlRequest& request);
   // False also when it cannot be told: it is not reached.
   bool WasStartedAgain(size_t server);
   // Whether workers may be on their way that have never been here; every 10 s the log names them.
   bool AwaitsWorkers();
-  void ScanBlocks(InputPosition from);
-  void StopScanner();
 
   // cluster_chief_progress.cc: reports, checkpoints, the end
   Status ReportIfDue(bool last);
@@ -101,10 +116,13 @@ class ClusterChief : public RequestHandler {
   void ShowProgress(std::chrono::microseconds now) EXCLUDES(mutex_);
   Status AdvanceCheckpoint(bool now);
   Status StartCheckpoint(int64_t step);
+  Status FinishCheckpoint();
+  void Unpause();
   Status FinishJob();
   Status WaitForCheckpoint();
   std::string SlowestWorker(double seconds) const;
   void LogCounts();
+  StatusOr<int64_t> CountExamples();
   void SayGoodbye();
 
   FileSystem* const fs_;
@@ -124,12 +142,16 @@ class ClusterChief : public RequestHandler {
   std::unique_ptr<Scorer> scorer_;
   std::unique_ptr<SessionEvents> events_;
   std::unique_ptr<Coordinator> coordinator_;
+  std::unique_ptr<FileService> files_;           // for servers that do not see the folder
+  std::string nonce_;                            // in the folder
+  std::unique_ptr<ExampleCount> example_count_;  // null: the scanner counts
   std::vector<uint64_t> server_incarnations_;
   std::string first_prefix_;  // the checkpoint that the run begins with, or ""
 
   // Progress, of Run()'s thread.
   std::chrono::microseconds start_{0}, last_report_{0}, last_save_{0}, last_poll_{0},
-      pause_began_{0}, last_named_{0}, rate_since_{0}, save_began_{0};
+      pause_began_{0}, last_named_{0}, rate_since_{0}, save_began_{0}, last_heartbeat_{0},
+      no_checkpoint_before_{0};
   int64_t base_step_ = 0, global_step_ = 0, reported_step_ = 0, saved_step_ = -1;
   int64_t examples_before_ = 0, examples_ = 0, examples_at_report_ = 0, examples_repeated_ = 0,
           rate_examples_ = 0;
@@ -139,7 +161,9 @@ class ClusterChief : public RequestHandler {
   std::vector<int64_t> worker_examples_, worker_examples_at_report_;
   std::function<EvaluationResult()> training_result_;
   int64_t saves_ = 0;
+  int64_t cut_ahead_ = kCutAhead;  // sync: steps beyond the last finished one
   bool better_ = false, saved_any_ = false, pausing_ = false;
+  bool has_begun_ = false;  // the coordinator serves the generation that the servers do
   LeaseState lease_state_;  // of the checkpoint in progress
   ClusterEnd end_;
 
@@ -153,8 +177,9 @@ class ClusterChief : public RequestHandler {
   Status scanner_status_ GUARDED_BY(mutex_);
   Status failure_ GUARDED_BY(mutex_);
   bool closed_ GUARDED_BY(mutex_) = false;
-  Statistics shown_ GUARDED_BY(mutex_);       // but for generation, leases and workers
-  InputPosition scanned_ GUARDED_BY(mutex_);  // behind the last block that was added
+  Statistics shown_ GUARDED_BY(mutex_);               // but for generation, leases and workers
+  InputPosition scanned_ GUARDED_BY(mutex_);          // behind the last block that was added
+  int64_t scanned_examples_ GUARDED_BY(mutex_) = -1;  // before that; -1: not known
   bool scanned_all_ GUARDED_BY(mutex_) = false;
   bool skip_first_block_ GUARDED_BY(mutex_) = false;
 };

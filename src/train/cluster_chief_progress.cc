@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "data/block_scanner.h"
+#include "ps/local_fault.h"
 #include "train/cluster_chief.h"
 #include "train/report_line.h"
 #include "train/saved_model_export.h"
@@ -22,6 +22,8 @@ constexpr milliseconds kCallDeadline{5'000};
 constexpr milliseconds kGoodbye{10'000};
 constexpr milliseconds kFarewell{2'000};  // for a server whose connection breaks
 constexpr milliseconds kLongestPause{3'000};
+constexpr microseconds kBetweenCheckpoints{200'000};  // that are missed
+constexpr int64_t kMostCutAhead = 64;
 
 double Seconds(microseconds span) { return std::chrono::duration<double>(span).count(); }
 
@@ -53,10 +55,6 @@ Status ClusterChief::ReportIfDue(bool last) {
   hooks_.progress({.step = global_step_,
                    .examples_per_s = static_cast<double>(examples_) / Seconds(now - start_)});
   const int64_t every = session_.steps_to_validate;
-  if (session_.max_steps > 0 && cluster_.mode == TrainMode::kAsync &&
-      global_step_ >= session_.max_steps) {
-    coordinator_->DropBlocks();
-  }
   const bool due = every > 0 && global_step_ / every > reported_step_ / every;
   return due || last ? MakeReport(last) : OkStatus();
 }
@@ -120,7 +118,9 @@ Status ClusterChief::MakeReport(bool last) {
                         staleness_max_);
   }
   hooks_.log(line);
-  if (events_ != nullptr) RETURN_IF_ERROR(events_->Write(report, global_step_ - reported_step_));
+  if (events_ != nullptr) {
+    RETURN_IF_ERROR(LocalFault(events_->Write(report, global_step_ - reported_step_)));
+  }
   reported_step_ = global_step_;
   worker_examples_at_report_ = worker_examples_;
   examples_at_report_ = examples_;
@@ -158,6 +158,7 @@ Status ClusterChief::StartCheckpoint(int64_t step) {
       lease_state_.open = coordinator_->OpenBlocks(&lease_state_.examples);
       lease_state_.next_block = scanned_;
       lease_state_.no_more_blocks = scanned_all_;
+      lease_state_.scanned = scanned_examples_;
     }
   }
   coordinator_->Keep(step);
@@ -166,38 +167,56 @@ Status ClusterChief::StartCheckpoint(int64_t step) {
   return OkStatus();
 }
 
+void ClusterChief::Unpause() {
+  if (!pausing_) return;
+  coordinator_->SetPaused(false);
+  pausing_ = false;
+}
+
+// All servers have written what they were asked for, or one never will.
+Status ClusterChief::FinishCheckpoint() {
+  RunState run{.step = checkpoint_->step(), .best_validation = best_validation_};
+  const bool async = cluster_.mode == TrainMode::kAsync;
+  if (async) {
+    run.position = lease_state_.next_block;
+    run.examples = examples_before_ + lease_state_.examples;
+  } else {
+    // The servers are that far, but the last report may still be on its way.
+    if (coordinator_->finished_step() < run.step) return OkStatus();
+    ASSIGN_OR_RETURN(run.position, coordinator_->PositionAfter(run.step));
+    ASSIGN_OR_RETURN(run.examples, coordinator_->ExamplesAfter(run.step));
+    run.examples += examples_before_;
+  }
+  RETURN_IF_ERROR(checkpoint_->Finish(run, async ? &lease_state_ : nullptr, better_));
+  better_ = false;
+  saved_any_ = true;
+  ++saves_;
+  saved_step_ = run.step;
+  cut_ahead_ = kCutAhead;
+  last_save_ = clock_->Monotonic();
+  MutexLock lock(&mutex_);
+  shown_.checkpoints = saves_;
+  shown_.last_checkpoint_step = run.step;
+  shown_.last_checkpoint_seconds = Seconds(last_save_ - save_began_);
+  return OkStatus();
+}
+
 Status ClusterChief::AdvanceCheckpoint(bool force) {
   const microseconds now = clock_->Monotonic();
   if (checkpoint_->busy()) {
-    if (pausing_ && checkpoint_->all_cut()) {
-      coordinator_->SetPaused(false);
-      pausing_ = false;
+    checkpoint_->Advance(now);
+    if (checkpoint_->missed()) {
+      // The request came late to a server, which is beyond the step.
+      checkpoint_->Abandon();
+      Unpause();
+      cut_ahead_ = std::min(2 * cut_ahead_, kMostCutAhead);
+      no_checkpoint_before_ = now + kBetweenCheckpoints;
+      return OkStatus();
     }
-    if (!checkpoint_->ready()) return OkStatus();
-    RunState run{.step = checkpoint_->step(), .best_validation = best_validation_};
-    const bool async = cluster_.mode == TrainMode::kAsync;
-    if (async) {
-      run.position = lease_state_.next_block;
-      run.examples = examples_before_ + lease_state_.examples;
-    } else {
-      // The servers are that far, but the last report may still be on its way.
-      if (coordinator_->finished_step() < run.step) return OkStatus();
-      ASSIGN_OR_RETURN(run.position, coordinator_->PositionAfter(run.step));
-      ASSIGN_OR_RETURN(run.examples, coordinator_->ExamplesAfter(run.step));
-      run.examples += examples_before_;
-    }
-    RETURN_IF_ERROR(checkpoint_->Finish(run, async ? &lease_state_ : nullptr, better_));
-    better_ = false;
-    saved_any_ = true;
-    ++saves_;
-    saved_step_ = run.step;
-    last_save_ = now;
-    MutexLock lock(&mutex_);
-    shown_.checkpoints = saves_;
-    shown_.last_checkpoint_step = run.step;
-    shown_.last_checkpoint_seconds = Seconds(clock_->Monotonic() - save_began_);
-    return OkStatus();
+    if (checkpoint_->all_cut()) Unpause();
+    return checkpoint_->ready() ? FinishCheckpoint() : OkStatus();
   }
+  if (now < no_checkpoint_before_) return OkStatus();
   const bool by_time =
       session_.checkpoint_secs > 0 && Seconds(now - last_save_) >= session_.checkpoint_secs;
   const int64_t every = session_.checkpoint_steps;
@@ -205,19 +224,16 @@ Status ClusterChief::AdvanceCheckpoint(bool force) {
       every > 0 && global_step_ / every > std::max(saved_step_, base_step_) / every;
   if (!by_time && !by_steps && !force && !pausing_) return OkStatus();
   if (cluster_.mode == TrainMode::kSync) {
-    // Servers may be one step further than what workers have reported.
-    return StartCheckpoint(coordinator_->finished_step() + 2);
+    return StartCheckpoint(coordinator_->finished_step() + cut_ahead_);
   }
   if (!pausing_) {
     coordinator_->SetPaused(true);
     pausing_ = true;
     pause_began_ = now;
   }
-  if (!coordinator_->quiet()) {  // pushes are on their way
-    if (now - pause_began_ >
-        kLongestPause) {  // half a batch of a lost worker: to be done again first
-      coordinator_->SetPaused(false);
-      pausing_ = false;
+  if (!coordinator_->quiet()) {                // pushes are on their way
+    if (now - pause_began_ > kLongestPause) {  // somebody takes long over a batch
+      Unpause();
       last_save_ = now;
     }
     return OkStatus();
@@ -235,6 +251,7 @@ Status ClusterChief::WaitForCheckpoint() {
     std::this_thread::sleep_for(kTick);
     coordinator_->Tick(ToMilliseconds(clock_->Monotonic()));
     AnswerWaiting(ToMilliseconds(clock_->Monotonic()));
+    RETURN_IF_ERROR(HeartbeatIfDue());
     RETURN_IF_ERROR(AdvanceCheckpoint(false));
   }
   return OkStatus();
@@ -252,21 +269,34 @@ Status ClusterChief::FinishJob() {
       RETURN_IF_ERROR(WaitForCheckpoint());
     }
   }
-  if (saved_step_ != step || better_) {
-    RETURN_IF_ERROR(StartCheckpoint(step));
-    RETURN_IF_ERROR(WaitForCheckpoint());
+  // A cut may be missed while a server still writes one that was abandoned.
+  while (saved_step_ != step || better_) {
+    if (clock_->Monotonic() >= no_checkpoint_before_) {
+      RETURN_IF_ERROR(StartCheckpoint(step));
+      RETURN_IF_ERROR(WaitForCheckpoint());
+    }
+    std::this_thread::sleep_for(kTick);
+    RETURN_IF_ERROR(HeartbeatIfDue());
   }
   hooks_.log("Save the checkpoint: " + folder_->PrefixOf(step));
   LogCounts();
   if (!session_.model_path.empty()) {
-    ASSIGN_OR_RETURN(const std::string path, ExportCheckpoint(*fs_, folder_->PrefixOf(step),
-                                                              nullptr, session_.model_path, pool_));
+    ASSIGN_OR_RETURN(const std::string path,
+                     LocalFault(ExportCheckpoint(*fs_, folder_->PrefixOf(step), nullptr,
+                                                 session_.model_path, pool_)));
     hooks_.log("Save the model in: " + path);
   }
-  RETURN_IF_ERROR(WriteFileAtomically(*fs_, JoinPath(session_.checkpoint_path, kTrainingDoneFile),
-                                      std::to_string(step) + "\n"));
+  const std::string done = JoinPath(session_.checkpoint_path, kTrainingDoneFile);
+  RETURN_IF_ERROR(LocalFault(WriteFileAtomically(*fs_, done, std::to_string(step) + "\n")));
   SayGoodbye();
   return OkStatus();
+}
+
+// From the files, not from what workers say.
+StatusOr<int64_t> ClusterChief::CountExamples() {
+  if (example_count_ != nullptr) return example_count_->OfAllEpochs();
+  MutexLock lock(&mutex_);
+  return scanned_examples_;
 }
 
 void ClusterChief::LogCounts() {
@@ -274,22 +304,10 @@ void ClusterChief::LogCounts() {
   const int64_t trained = examples_before_ + examples_;
   std::string of;
   if (session_.max_steps == 0) {
-    BatchStreamOptions options = session_.train;
-    StatusOr<std::unique_ptr<BlockScanner>> scanner =
-        BlockScanner::Open(*fs_, spec_.input, options, InputPosition());
-    int64_t total = 0;
-    ScannedBlock block;
-    bool counted = scanner.ok();
-    for (; counted;) {
-      const StatusOr<bool> more = (*scanner)->Next(&block);
-      counted = more.ok();
-      if (!counted || !*more) break;
-      total += block.examples;
-    }
-    if (counted) {
-      of = fmt::format(" of {}, {} twice, {} skipped", WithCommas(total),
-                       WithCommas(std::max<int64_t>(trained - total, 0)),
-                       WithCommas(std::max<int64_t>(total - trained, 0)));
+    if (const StatusOr<int64_t> total = CountExamples(); total.ok()) {
+      of = fmt::format(" of {}, {} twice, {} skipped", WithCommas(*total),
+                       WithCommas(std::max<int64_t>(trained - *total, 0)),
+                       WithCommas(std::max<int64_t>(*total - trained, 0)));
     }
   }
   hooks_.log(fmt::format("examples: {}{}; {} results came again and were dropped",

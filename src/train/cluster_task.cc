@@ -54,7 +54,9 @@ SessionHooks WithNotice(SessionHooks hooks, WaitNotice* notice) {
 StatusOr<ClusterEnd> RunServer(FileSystem* fs, Clock* clock, const ClusterTaskOptions& options,
                                const SessionHooks& hooks) {
   WorkerPool pool(options.threads);
-  ServerTask task(fs, &pool, clock, options.cluster, hooks.log);
+  GrpcTransport transport(options.security);
+  ServerTask task(fs, &pool, clock, &transport, options.cluster, options.session.checkpoint_path,
+                  hooks.log);
   TaskStatus::Sources sources;
   sources.metrics = [&task](MetricsPage* page) { AddServerMetrics(task.statistics(), page); };
   sources.waits_for = [&task] { return task.waits_for(); };

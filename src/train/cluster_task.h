@@ -16,7 +16,7 @@ namespace capstan {
 
 struct ClusterTaskOptions {
   ClusterOptions cluster;
-  SessionOptions session;
+  SessionOptions session;  // of a server only checkpoint_path counts: where it saves by itself
   LinkSecurity security;
   int threads = 1;       // that compute
   int metrics_port = 0;  // /metrics and /healthz on all interfaces; 0: off

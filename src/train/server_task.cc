@@ -8,34 +8,68 @@
 #include "formats/tensor_bundle_writer.h"
 #include "model/model.h"
 #include "model/model_file.h"
+#include "ps/remote_files.h"
 #include "train/cluster_hello.h"
+#include "train/folder_nonce.h"
 #include "train/parameter_reader.h"
 #include "train/parameter_writer.h"
+#include "train/rescue.h"
 
 namespace capstan {
 namespace {
 constexpr std::chrono::milliseconds kTick{20};
 constexpr std::chrono::seconds kBetweenLogs{10};
 constexpr std::chrono::seconds kBetweenMemory{1};
+
+// A sparse TF_CONFIG may leave it to the chief to say who that is.
+std::string AddressOfChief(const ClusterSpec& spec, const HelloMessage& chief) {
+  if (!spec.chief_address().empty()) return spec.chief_address();
+  return chief.chief.empty() ? chief.worker_hosts.substr(0, chief.worker_hosts.find(','))
+                             : chief.chief;
+}
+
 }  // namespace
 
-ServerTask::ServerTask(FileSystem* fs, WorkerPool* pool, Clock* clock,
-                       const ClusterOptions& options, std::function<void(const std::string&)> log)
-    : fs_(fs), pool_(pool), clock_(clock), options_(options), log_(std::move(log)) {
+struct ServerTask::Serving {
+  ~Serving() { StopFiles(); }
+  // Whatever waits for the chief's files ends.
+  void StopFiles() {
+    if (remote != nullptr) remote->Stop();
+  }
+
+  SetupMessage setup;
+  std::vector<TableSpec> tables;
+  std::vector<DenseSpec> pieces;
+  std::unique_ptr<const Sharding> sharding;
+  std::unique_ptr<RemoteFiles> remote;  // the chief's folder, when it is not seen from here
+  FileSystem* files = nullptr;          // where checkpoints are
+  std::unique_ptr<ParameterServer> server;
+};
+
+ServerTask::ServerTask(FileSystem* fs, WorkerPool* pool, Clock* clock, Transport* transport,
+                       const ClusterOptions& options, std::string own_folder,
+                       std::function<void(const std::string&)> log)
+    : fs_(fs),
+      pool_(pool),
+      clock_(clock),
+      transport_(transport),
+      options_(options),
+      own_folder_(std::move(own_folder)),
+      log_(std::move(log)) {
   MutexLock lock(&mutex_);
   last_heard_ = clock_->Monotonic();
 }
 
 ServerTask::~ServerTask() = default;
 
-std::shared_ptr<ParameterServer> ServerTask::server() const {
+std::shared_ptr<ServerTask::Serving> ServerTask::serving() const {
   MutexLock lock(&mutex_);
-  return server_;
+  return serving_;
 }
 
 ParameterServer::Statistics ServerTask::statistics() const {
-  const std::shared_ptr<ParameterServer> current = server();
-  return current == nullptr ? ParameterServer::Statistics() : current->statistics();
+  const std::shared_ptr<Serving> current = serving();
+  return current == nullptr ? ParameterServer::Statistics() : current->server->statistics();
 }
 
 void ServerTask::Handle(Method method, std::string request, Reply reply) {
@@ -49,22 +83,23 @@ void ServerTask::Handle(Method method, std::string request, Reply reply) {
     if (!status.ok()) return reply(status);
     return reply(std::string());
   }
-  const std::shared_ptr<ParameterServer> current = server();
-  if (current == nullptr || method == Method::kLease) {
+  const std::shared_ptr<Serving> current = serving();
+  if (current == nullptr || method == Method::kLease || method == Method::kFile) {
     return reply(MakeStatus(absl::StatusCode::kUnavailable,
                             options_.spec.task_name() + " waits for the chief"));
   }
-  if (method == Method::kPull) return current->Pull(std::move(request), std::move(reply));
-  if (method == Method::kPush) return current->Push(std::move(request), std::move(reply));
-  current->Control(std::move(request), std::move(reply));
+  ParameterServer& server = *current->server;
+  if (method == Method::kPull) return server.Pull(std::move(request), std::move(reply));
+  if (method == Method::kPush) return server.Push(std::move(request), std::move(reply));
+  server.Control(std::move(request), std::move(reply));
 }
 
 StatusOr<std::string> ServerTask::AnswerHello(const std::string& request) {
   ASSIGN_OR_RETURN(const HelloMessage theirs, HelloMessage::Decode(request));
   HelloMessage ours = MakeHello(options_, theirs.task, theirs.model_hash);
   RETURN_IF_ERROR(CompareHello(ours, theirs));
-  MutexLock lock(&mutex_);
-  ours.run.run = run_;
+  const std::shared_ptr<Serving> current = serving();
+  if (current != nullptr) ours.run.run = current->setup.run;
   return ours.Encode();
 }
 
@@ -72,18 +107,36 @@ Status ServerTask::Setup(const std::string& request) {
   ASSIGN_OR_RETURN(const SetupMessage setup, SetupMessage::Decode(request));
   RETURN_IF_ERROR(
       CompareHello(MakeHello(options_, setup.chief.task, setup.chief.model_hash), setup.chief));
+  MutexLock setup_lock(&setup_mutex_);
+  std::shared_ptr<Serving> old = serving();
+  if (old != nullptr && old->setup.run == setup.run) return OkStatus();
+  // The old one's last part is written to its end, or given up, before the new one may write.
+  if (old != nullptr) old->StopFiles();
   {
     MutexLock lock(&mutex_);
-    if (server_ != nullptr && run_ == setup.run) return OkStatus();
+    serving_ = nullptr;
   }
+  old = nullptr;
+  ASSIGN_OR_RETURN(std::shared_ptr<Serving> made, NewServing(setup));
+  const int servers = static_cast<int>(options_.spec.ps.size());
+  log_(fmt::format("{} serves {} of the parameters for {}", options_.spec.task_name(),
+                   servers == 1 ? "all" : fmt::format("1/{}", servers), setup.chief.task));
+  if (made->remote != nullptr) {
+    log_(fmt::format("the folder {} of {} is not seen from here: its checkpoints go over the wire",
+                     setup.folder, setup.chief.task));
+  }
+  MutexLock lock(&mutex_);
+  serving_ = std::move(made);
+  return OkStatus();
+}
+
+StatusOr<std::shared_ptr<ServerTask::Serving>> ServerTask::NewServing(const SetupMessage& setup) {
   ASSIGN_OR_RETURN(const ModelSpec spec, ParseModelFile(setup.model_file, "model of the chief"));
   ASSIGN_OR_RETURN(const std::unique_ptr<Model> model, NewModel(spec));
-  const int servers = static_cast<int>(options_.spec.ps.size());
-  const auto sharding =
-      std::make_shared<const Sharding>(model->tables(), model->dense_variables(), servers);
   ParameterServerOptions options;
   options.index = options_.spec.index;
-  options.servers = servers;
+  options.servers = static_cast<int>(options_.spec.ps.size());
+  options.incarnation = options_.incarnation;
   options.mode = setup.mode;
   options.slices = setup.slices;
   options.seed = spec.seed;
@@ -92,31 +145,37 @@ Status ServerTask::Setup(const std::string& request) {
   options.rate_factor = [schedule = spec.schedule](int64_t step) {
     return FactorAt(schedule, step - 1);
   };
-  auto server = std::make_shared<ParameterServer>(
-      options, pool_,
-      MakeStorage(sharding, model->tables(),
-                  DensePieceSpecs(*sharding, options.index, model->dense_variables())));
-  MutexLock lock(&mutex_);
-  server_ = std::move(server);
-  run_ = setup.run;
-  log_(fmt::format("{} serves {} of the parameters for {}", options_.spec.task_name(),
-                   servers == 1 ? "all" : fmt::format("1/{}", servers), setup.chief.task));
-  return OkStatus();
+  auto made = std::make_shared<Serving>();
+  made->setup = setup;
+  made->tables = options.tables;
+  made->sharding = std::make_unique<const Sharding>(options.tables, options.dense, options.servers);
+  made->pieces = DensePieceSpecs(*made->sharding, options.index, options.dense);
+  made->files = fs_;
+  if (!FolderHasNonce(*fs_, setup.folder, setup.nonce)) {
+    made->remote = std::make_unique<RemoteFiles>(
+        RemoteFilesOptions{.chief = AddressOfChief(options_.spec, setup.chief),
+                           .run = setup.run,
+                           .server = options.index,
+                           .incarnation = options_.incarnation,
+                           .peer_timeout = options_.peer_timeout},
+        transport_, clock_);
+    made->files = made->remote.get();
+  }
+  made->server = std::make_unique<ParameterServer>(options, pool_, MakeStorage(made.get()));
+  return made;
 }
 
-ParameterServer::Storage ServerTask::MakeStorage(std::shared_ptr<const Sharding> sharding,
-                                                 std::vector<TableSpec> tables,
-                                                 std::vector<DenseSpec> pieces) {
+// Both functions belong to the server that `serving` owns.
+ParameterServer::Storage ServerTask::MakeStorage(Serving* serving) const {
   const int index = options_.spec.index;
   ParameterServer::Storage storage;
-  storage.restore = [this, sharding, index](const std::string& prefix, LocalParameters* parameters,
-                                            int64_t* step,
-                                            std::vector<LeaseMark>* marks) -> Status {
+  storage.restore = [serving, index](const std::string& prefix, LocalParameters* parameters,
+                                     int64_t* step, std::vector<LeaseMark>* marks) -> Status {
     ASSIGN_OR_RETURN(const std::unique_ptr<TensorBundleReader> reader,
-                     TensorBundleReader::Open(*fs_, prefix));
+                     TensorBundleReader::Open(*serving->files, prefix));
     ReadParametersOptions options;
     options.wants = [&](int table, uint64_t key) {
-      return sharding->ServerOf(table, key) == index;
+      return serving->sharding->ServerOf(table, key) == index;
     };
     RETURN_IF_ERROR(ReadParameters(*reader, options, parameters));
     ASSIGN_OR_RETURN(const std::vector<int64_t> steps, reader->ReadInts("global_step"));
@@ -129,14 +188,14 @@ ParameterServer::Storage ServerTask::MakeStorage(std::shared_ptr<const Sharding>
     }
     return OkStatus();
   };
-  storage.write = [this, index, tables = std::move(tables), pieces = std::move(pieces)](
-                      const std::string& prefix, int64_t step, const std::vector<LeaseMark>&,
-                      std::unique_ptr<Snapshot> snapshot) -> StatusOr<std::string> {
+  storage.write = [serving, index](const std::string& prefix, int64_t,
+                                   const std::vector<LeaseMark>&,
+                                   std::unique_ptr<Snapshot> snapshot) -> StatusOr<std::string> {
     const std::string part = fmt::format("{}.part-{}", prefix, index);
     ASSIGN_OR_RETURN(std::unique_ptr<TensorBundleWriter> writer,
-                     TensorBundleWriter::Create(*fs_, part));
-    RETURN_IF_ERROR(
-        WriteParameters(tables, pieces, {.is_part = true}, snapshot.get(), writer.get()));
+                     TensorBundleWriter::Create(*serving->files, part));
+    RETURN_IF_ERROR(WriteParameters(serving->tables, serving->pieces, {.is_part = true},
+                                    snapshot.get(), writer.get()));
     RETURN_IF_ERROR(writer->Finish());
     return part;
   };
@@ -144,7 +203,7 @@ ParameterServer::Storage ServerTask::MakeStorage(std::shared_ptr<const Sharding>
 }
 
 std::string ServerTask::waits_for() const {
-  if (server() != nullptr) return "";
+  if (serving() != nullptr) return "";
   return fmt::format("waiting for the chief ({})", options_.spec.chief_address());
 }
 
@@ -159,14 +218,37 @@ void ServerTask::LookAtMemory() {
   if (line.has_value()) log_(*line);
 }
 
+std::string ServerTask::SaveWhatIsHeld(Serving* serving) {
+  serving->StopFiles();
+  const SetupMessage& setup = serving->setup;
+  const bool is_own = serving->remote != nullptr && !own_folder_.empty();
+  const std::string& folder = is_own ? own_folder_ : setup.folder;
+  RescueState state{.index = options_.spec.index,
+                    .servers = static_cast<int>(options_.spec.ps.size()),
+                    .mode = setup.mode,
+                    .job_hash = setup.chief.model_hash,
+                    .model_file = setup.model_file};
+  const Status status =
+      serving->server->CloseAndSave([&](const ParameterServer::Held& held, Snapshot* snapshot) {
+        state.step = held.step;
+        state.base_step = held.base_step;
+        state.marks = held.marks;
+        return WriteRescue(*fs_, folder, state, serving->tables, serving->pieces, snapshot);
+      });
+  if (absl::IsNotFound(status)) return "it holds nothing to save";
+  if (!status.ok()) return "what it holds could not be saved: " + Message(status);
+  return "what it holds is saved in " +
+         RescuePrefix(folder, state.step, state.index, state.servers);
+}
+
 ClusterEnd ServerTask::Run(const std::function<bool()>& stop) {
   const auto start = clock_->Monotonic();
   auto last_log = start, last_memory = start;
   for (;;) {
     std::this_thread::sleep_for(kTick);
     if (stop()) return {.stopped = true};
-    const std::shared_ptr<ParameterServer> current = server();
-    if (current != nullptr && current->ended()) return {};
+    const std::shared_ptr<Serving> current = serving();
+    if (current != nullptr && current->server->ended()) return {};
     const auto now = clock_->Monotonic();
     std::chrono::microseconds silent;
     {
@@ -181,10 +263,12 @@ ClusterEnd ServerTask::Run(const std::function<bool()>& stop) {
     const auto patience = started ? options_.peer_timeout : options_.start_timeout;
     if (silent >= patience) {
       const double seconds = std::chrono::duration<double>(silent).count();
-      return {.peers_gone = started,
-              .message =
-                  fmt::format("{} has heard nothing of the chief{} for {:.0f} s",
-                              options_.spec.task_name(), started ? " or a worker" : "", seconds)};
+      ClusterEnd end{.peers_gone = started,
+                     .message = fmt::format("{} has heard nothing of the chief{} for {:.0f} s",
+                                            options_.spec.task_name(),
+                                            started ? " or a worker" : "", seconds)};
+      if (started) end.message += "; " + SaveWhatIsHeld(current.get());
+      return end;
     }
     if (!started && now - last_log >= kBetweenLogs) {
       last_log = now;

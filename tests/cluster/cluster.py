@@ -65,16 +65,20 @@ class Cluster:
     are those of training, which servers do not get; `common` those of every task."""
 
     def __init__(self, folder, servers=2, workers=2, common=None, ps_hosts=None, worker_hosts=None,
-                 **flags):
+                 own_folders=False, **flags):
+        """`own_folders`: each task works in a folder of its own, and none sees the chief's
+        checkpoints, as on hosts that share no disk."""
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
-        self.checkpoints = folder / "ck"
+        self.own_folders = own_folders
+        self.checkpoints = self.folder_of(("worker", 0)) / "ck"
         ports = iter(free_ports(servers + workers))
         self.ps_hosts = ps_hosts or [f"127.0.0.1:{next(ports)}" for _ in range(servers)]
         self.worker_hosts = worker_hosts or [f"127.0.0.1:{next(ports)}" for _ in range(workers)]
         self.tasks = [("ps", i) for i in range(servers)] + [("worker", i) for i in range(workers)]
         self.common = {"threads": 1, "worker_timeout": 2} | (common or {})
-        self.flags = {"checkpoint_path": self.checkpoints, "model_path": "none",
+        checkpoints = "ck" if own_folders else self.checkpoints
+        self.flags = {"checkpoint_path": checkpoints, "model_path": "none",
                       "output_path": "none", "steps_to_validate": 0} | flags
         self.processes = {}
         self.wrap = lambda task: []  # words before the command line of a task
@@ -97,6 +101,13 @@ class Cluster:
                     self.command(task, **changes), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                     cwd=self.folder_of(task), env=os.environ | (env or {}), preexec_fn=die_with_parent)
         return self
+
+    def folder_of(self, task):
+        if not self.own_folders:
+            return self.folder
+        place = self.folder / "hosts" / "{}{}".format(*task)
+        place.mkdir(parents=True, exist_ok=True)
+        return place
 
     def log_path(self, task):
         return self.folder / f"{task[0]}{task[1]}.log"
