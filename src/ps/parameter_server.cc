@@ -107,7 +107,7 @@ void ParameterServer::Restore(const ControlRequest& request, bool stopping) {
   answers.Send();
 }
 
-Status ParameterServer::CloseAndSave(const WriteHeld& write) {
+void ParameterServer::Close() {
   Answers answers;
   {
     MutexLock lock(&mutex_);
@@ -115,6 +115,10 @@ Status ParameterServer::CloseAndSave(const WriteHeld& write) {
   }
   answers.Send();
   jobs_.Stop();
+}
+
+Status ParameterServer::CloseAndSave(const WriteHeld& write) {
+  Close();
   StatusOr<ServerCore::Cut> cut = NotFoundError("nothing is held");
   Held held;
   {

@@ -81,7 +81,9 @@ class ParameterServer {
   void Push(std::string request, Reply reply) EXCLUDES(mutex_);
   void Control(std::string request, Reply reply) EXCLUDES(mutex_);
 
-  // For who ends without the chief: nothing is served any more, and `write` gets what is held now, in the thread
+  // Nothing is served any more; waits for a part that is being written. One thread at a time.
+  void Close() EXCLUDES(mutex_);
+  // For who ends without the chief: closed, and `write` gets what is held now, in the thread
   // of the caller. Waits for a part that is being written. kNotFound: nothing is held.
   struct Held {
     RunId run;

@@ -45,7 +45,7 @@ ServerCore::ServerCore(ParameterServerOptions options, WorkerPool* pool,
 
 Status ServerCore::CheckRun(const RunId& run, const std::string& who) const {
   RETURN_IF_ERROR(broken_);
-  if (ended_) return Aborted(fmt::format("{}: {} has ended", who, name()));
+  if (closed_) return Aborted(fmt::format("{}: {} has ended", who, name()));
   if (run != run_ || parameters_ == nullptr) {
     if (run_ == RunId()) return Aborted(fmt::format("{}: {} serves no run yet", who, name()));
     return Aborted(fmt::format("{}: it belongs to run {}, {} serves {}{}", who, run.ToString(),
@@ -241,7 +241,7 @@ bool ServerCore::Begin(const ControlRequest& request, Reply reply, Answers* answ
     answers->Add(std::move(reply), status);
     return false;
   };
-  if (ended_) return refuse(Aborted(fmt::format("begin: {} has ended", name())));
+  if (closed_) return refuse(Aborted(fmt::format("begin: {} has ended", name())));
   if (run_.run != 0 && request.run.run != run_.run) {
     return refuse(Precondition(
         fmt::format("begin: {} serves run {}, asked for {}: it is left over from an earlier start",
@@ -303,7 +303,7 @@ StatusOr<std::unique_ptr<LocalParameters>> ServerCore::NewParameters(
 void ServerCore::Serve(const RunId& run, const Status& status,
                        std::unique_ptr<LocalParameters> parameters, int64_t step,
                        const std::vector<LeaseMark>& marks, Answers* answers) {
-  if (run != run_ || ended_) return;  // answered when a later generation began
+  if (run != run_ || closed_) return;  // answered when a later generation began
   if (status.ok()) {
     parameters_ = std::move(parameters);
     parameters_->SetStep(step);
@@ -414,7 +414,7 @@ void ServerCore::CutWritten(const Cut& cut, const StatusOr<std::string>& part, A
 }
 
 void ServerCore::Close(Answers* answers) {
-  ended_ = true;
+  closed_ = true;
   AnswerAll(Aborted(name() + " has ended"), answers);
 }
 
@@ -424,6 +424,7 @@ void ServerCore::End(const ControlRequest& request, Reply reply, Answers* answer
                         Precondition(fmt::format("end: {} serves run {}, asked for {}", name(),
                                                  run_.ToString(), request.run.ToString())));
   }
+  ended_ = true;
   Close(answers);
   answers->Add(std::move(reply), State().Encode());
 }

@@ -124,7 +124,7 @@ class ServerCore {
   PulledRows rows_;  // of the step that is being applied
 
   RunId run_;
-  bool ended_ = false;
+  bool closed_ = false, ended_ = false;  // ended: by the chief
   std::shared_ptr<LocalParameters> parameters_;  // null: no generation, or it is being restored
   std::shared_ptr<LocalParameters> old_parameters_;
   Status broken_;  // a step was applied in part only

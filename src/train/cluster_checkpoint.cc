@@ -103,7 +103,8 @@ bool ClusterCheckpoint::ready() const {
 
 void ClusterCheckpoint::Abandon() {
   if (cut_ != nullptr) abandoned_.push_back(request_.prefix);
-  cut_ = part_ = nullptr;
+  cut_ = nullptr;
+  part_ = nullptr;
 }
 
 // A server writes its parts in order: those of before the last checkpoint are all there.

@@ -111,12 +111,15 @@ Status ServerTask::Setup(const std::string& request) {
   std::shared_ptr<Serving> old = serving();
   if (old != nullptr && old->setup.run == setup.run) return OkStatus();
   // The old one's last part is written to its end, or given up, before the new one may write.
-  if (old != nullptr) old->StopFiles();
   {
     MutexLock lock(&mutex_);
     serving_ = nullptr;
   }
-  old = nullptr;
+  if (old != nullptr) {
+    old->StopFiles();
+    old->server->Close();
+    old = nullptr;
+  }
   ASSIGN_OR_RETURN(std::shared_ptr<Serving> made, NewServing(setup));
   const int servers = static_cast<int>(options_.spec.ps.size());
   log_(fmt::format("{} serves {} of the parameters for {}", options_.spec.task_name(),
@@ -219,6 +222,7 @@ void ServerTask::LookAtMemory() {
 }
 
 std::string ServerTask::SaveWhatIsHeld(Serving* serving) {
+  MutexLock setup_lock(&setup_mutex_);  // no other chief comes now
   serving->StopFiles();
   const SetupMessage& setup = serving->setup;
   const bool is_own = serving->remote != nullptr && !own_folder_.empty();

@@ -50,7 +50,7 @@ class ServerTask : public RequestHandler {
   void LookAtMemory();
   std::shared_ptr<Serving> serving() const EXCLUDES(mutex_);
   // One clause: where it is, or why it is nowhere.
-  std::string SaveWhatIsHeld(Serving* serving);
+  std::string SaveWhatIsHeld(Serving* serving) EXCLUDES(setup_mutex_);
 
   FileSystem* const fs_;
   WorkerPool* const pool_;

@@ -79,9 +79,9 @@ def test_one_folder_is_seen(story, cluster):
 # A chief that is gone for good --------------------------------------------------------------------
 
 
-def lose_the_chief(job, steps):
+def lose_the_chief(job):
     """In the middle of training; returns where each server says that it has saved."""
-    job.wait_for_log(CHIEF, rf"Step: {steps},")
+    job.wait_for_log(CHIEF, r"Step: \d{3},")
     job.kill(CHIEF)
     places = []
     for server in [SERVER, OTHER_SERVER]:
@@ -97,9 +97,9 @@ def test_servers_save_and_the_chief_goes_on_from_it(medium_story, cluster):
     """No step is lost, though there was no checkpoint."""
     job = cluster(sync=True, checkpoint_secs=0, steps_to_validate=100,
                   common={"peer_timeout": 1.5}, **medium_story.flags).start()
-    places = lose_the_chief(job, 200)
+    places = lose_the_chief(job)
     step = int(places[0].rsplit("rescue-", 1)[1].split(".")[0])
-    assert step >= 200
+    assert step >= 100
     assert places == [f"{job.checkpoints}/rescue-{step}.ps-{i}-of-2" for i in range(2)]
     tf = pytest.importorskip("tensorflow")
     for place in places:
@@ -126,7 +126,7 @@ def test_what_servers_saved_is_left_alone(medium_story, cluster, flags, reason):
     job = cluster(checkpoint_secs=0, checkpoint_steps=70, steps_to_validate=100,
                   common={"peer_timeout": 1.5}, **flags, **medium_story.flags).start()
     wait_for_step(job, 70)
-    lose_the_chief(job, r"\d+")
+    lose_the_chief(job)
     if flags:
         for path in job.checkpoints.glob("rescue-*.ps-1-of-2.index"):
             path.unlink()
@@ -142,7 +142,7 @@ def test_servers_on_hosts_of_their_own_save_there(medium_story, cluster):
     job = cluster(own_folders=True, sync=True, checkpoint_secs=0, steps_to_validate=100,
                   common={"peer_timeout": 1.5}, **medium_story.flags)
     job.start(OTHER_SERVER, CHIEF, WORKER).start(SERVER, checkpoint_path="of_its_own")
-    places = lose_the_chief(job, 100)
+    places = lose_the_chief(job)
     for server, place, folder in zip([SERVER, OTHER_SERVER], places, ["of_its_own", "ck"]):
         assert place.startswith(f"{folder}/rescue-")
         assert (job.folder_of(server) / (place + ".index")).exists()
