@@ -29,10 +29,10 @@ struct Coordinator::Rep {
   explicit Rep(const CoordinatorOptions& coordinator_options)
       : options(coordinator_options),
         board(coordinator_options.leases),
-        steps(coordinator_options.leases.steps_ahead),
         workers(coordinator_options.workers),
         ended(coordinator_options.workers),
         last_number(coordinator_options.workers),
+        steps(coordinator_options.leases.steps_ahead),
         busy(coordinator_options.workers) {}
 
   bool is_sync() const { return options.leases.mode == TrainMode::kSync; }
@@ -44,7 +44,8 @@ struct Coordinator::Rep {
   void TakeSlices(const LeaseRequest& request, milliseconds now);
   void TakeBatches(const LeaseRequest& request, milliseconds now);
   void Count(int worker, int64_t examples, double loss_sum, double weight_sum);
-  // Blocks of which somebody may be pushing a batch now, or a lost worker may have left half of one.
+  // Blocks of which somebody may be pushing a batch now, or a lost worker may have left half of
+  // one.
   std::set<uint64_t> InWork() const;
   bool has_limit() const { return options.max_steps > 0; }
   bool IsAtLimit() const;
@@ -240,8 +241,8 @@ bool Coordinator::Rep::all_done() const {
   return !is_sync() && IsAtLimit() && InWork().empty();
 }
 
-// A batch that a lost worker may have left on some servers only is done again, whatever the limit or
-// a pause says.
+// A batch that a lost worker may have left on some servers only is done again, whatever the limit
+// or a pause says.
 LeaseBoard::Grant Coordinator::Rep::TakeDoubtful(const LeaseRequest& request, milliseconds now) {
   if (request.max_slices <= 0) return {};
   for (const uint64_t block : doubtful) {

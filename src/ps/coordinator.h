@@ -49,9 +49,10 @@ class Coordinator {
   void AddBlock(const BlockLease& lease) EXCLUDES(mutex_);
   void SetNoMoreBlocks() EXCLUDES(mutex_);
   size_t free_blocks() const EXCLUDES(mutex_);
-  // Async, for a checkpoint that all servers cut at one moment: while paused no batch is begun. It is quiet
-  // when none is on its way: every batch is on all servers or on none. A worker that was lost in a batch may
-  // have left half of it; then it is not quiet before somebody has done that batch again.
+  // Async, for a checkpoint that all servers cut at one moment: while paused no batch is begun. It
+  // is quiet when none is on its way: every batch is on all servers or on none. A worker that was
+  // lost in a batch may have left half of it; then it is not quiet before somebody has done that
+  // batch again, and it is given out even while paused.
   void SetPaused(bool paused) EXCLUDES(mutex_);
   bool quiet() const EXCLUDES(mutex_);
 

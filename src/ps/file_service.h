@@ -1,5 +1,5 @@
-// The chief's files for servers that do not see its folder: what they restore from, and the parts of
-// checkpoints that they write. The other side is RemoteFiles.
+// The chief's files for servers that do not see its folder: what they restore from, and the parts
+// of checkpoints that they write. The other side is RemoteFiles.
 #pragma once
 
 #include <cstdint>
@@ -21,8 +21,8 @@ struct FileServiceOptions {
 };
 
 // Thread-safe. The rules:
-//  - A name is a file's in one folder. Server i reads files of bundles, and changes only those of its
-//    own parts: BASE-STEP.part-i.index and .data-00000-of-00001, with or without .tmp behind.
+//  - A name is a file's in one folder. Server i reads files of bundles, and changes only those of
+//    its own parts: BASE-STEP.part-i.index and .data-00000-of-00001, with or without .tmp behind.
 //  - A change is made once by its number: sent again it gets the same answer, and one that comes
 //    behind its successor is refused.
 //  - What a server has open is dropped when it is started again.

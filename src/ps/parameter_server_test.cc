@@ -254,8 +254,8 @@ TEST_F(ParameterServerTest, SyncAppliesAStepWhenAllSlicesAreThere) {
             "push of worker 1: slice 2, wanted one below 2");
 }
 
-// All of step 1 is here, but perhaps not at another server, whose pusher was lost: a slice of it is computed
-// again from the same weights.
+// All of step 1 is here, but perhaps not at another server, whose pusher was lost: a slice of it is
+// computed again from the same weights.
 TEST_F(ParameterServerTest, SyncAppliesAStepWhenSomebodyGoesOn) {
   Start(TrainMode::kSync);
   ASSERT_TRUE(Read(Ask(PullOf(1, {3}, 0))).ok());

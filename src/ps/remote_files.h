@@ -1,5 +1,5 @@
-// The chief's folder over a wire, for a server on another host: restores and parts of checkpoints are
-// read and written as if it were here. The other side is FileService.
+// The chief's folder over a wire, for a server on another host: restores and parts of checkpoints
+// are read and written as if it were here. The other side is FileService.
 #pragma once
 
 #include <chrono>

@@ -72,7 +72,8 @@ class RemoteFilesTest : public testing::Test {
   std::unique_ptr<RemoteFiles> files_;
 };
 
-// As a bundle's writer does it: pieces here and there, an index behind it, renamed when all is there.
+// As a bundle's writer does it: pieces here and there, an index behind it, renamed when all is
+// there.
 TEST_F(RemoteFilesTest, WritesAndReadsOverABadNetwork) {
   for (uint64_t seed = 1; seed <= 12; ++seed) {
     SCOPED_TRACE(seed);

@@ -124,14 +124,14 @@ class ServerCore {
   PulledRows rows_;  // of the step that is being applied
 
   RunId run_;
-  bool closed_ = false, ended_ = false;  // ended: by the chief
+  bool closed_ = false, ended_ = false;          // ended: by the chief
   std::shared_ptr<LocalParameters> parameters_;  // null: no generation, or it is being restored
   std::shared_ptr<LocalParameters> old_parameters_;
   Status broken_;  // a step was applied in part only
   int64_t applied_ = 0, base_step_ = 0;
-  // Sync: all servers have all of the steps up to it. Until then a step is not applied, though all of it may be
-  // here: if a worker is lost between its pushes to two servers, its slices are computed again, from the
-  // weights that they were computed from the first time.
+  // Sync: all servers have all of the steps up to it. Until then a step is not applied, though all
+  // of it may be here: if a worker is lost between its pushes to two servers, its slices are
+  // computed again, from the weights that they were computed from the first time.
   int64_t finished_ = 0;
   PullKeys pull_keys_;
   std::vector<WaitingPull> waiting_;

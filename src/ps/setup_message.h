@@ -1,5 +1,5 @@
-// What the chief tells a server before the first kBegin: the model and how it is trained. A server needs no
-// model flags and no data of its own.
+// What the chief tells a server before the first kBegin: the model and how it is trained. A server
+// needs no model flags and no data of its own.
 #pragma once
 
 #include <cstdint>

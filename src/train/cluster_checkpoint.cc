@@ -40,8 +40,8 @@ std::string PartOf(const std::string& prefix, size_t server) {
   return fmt::format("{}.part-{}", prefix, server);
 }
 
-// One list for all servers: the cut was made in a quiet moment. Blocks that are done are never given
-// out again, so nobody will ask for their marks.
+// One list for all servers: the cut was made in a quiet moment. Blocks that are done are never
+// given out again, so nobody will ask for their marks.
 std::vector<LeaseMark> MarksOfOpenBlocks(const std::vector<ControlAnswer>& answers,
                                          const LeaseState& leases) {
   std::map<uint64_t, int64_t> lowest;

@@ -1,5 +1,5 @@
-// A checkpoint of a cluster: each server writes its part, the chief adds what the run itself needs and puts the
-// parts together under TensorFlow's names.
+// A checkpoint of a cluster: each server writes its part, the chief adds what the run itself needs
+// and puts the parts together under TensorFlow's names.
 #pragma once
 
 #include <chrono>

@@ -1,5 +1,5 @@
-// The chief of a cluster: brings servers up, runs generations, checkpoints, reports, validates, exports, and ends
-// the job.
+// The chief of a cluster: brings servers up, runs generations, checkpoints, reports, validates,
+// exports, and ends the job.
 #pragma once
 
 #include <atomic>

@@ -12,9 +12,9 @@
 
 namespace capstan {
 
-// A broken connection is no answer: the request is sent again, for ever. That a server is gone for good, or was
-// started again, is for the heartbeat to say; whoever hears of it drops the round, and answers that
-// come later are forgotten. One thread; `transport` outlives all calls.
+// A broken connection is no answer: the request is sent again, for ever. That a server is gone for
+// good, or was started again, is for the heartbeat to say; whoever hears of it drops the round, and
+// answers that come later are forgotten. One thread; `transport` outlives all calls.
 class ControlRound {
  public:
   // Sends it. `servers`: addresses. What is not answered within `deadline` is sent again.

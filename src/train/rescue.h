@@ -1,7 +1,8 @@
 // What a server saves when its chief is gone for good, beside the checkpoints:
 //
-//   FOLDER/rescue-57.ps-0-of-2.*         its part of the parameters after step 57, as of a checkpoint
-//   FOLDER/rescue-57.ps-0-of-2.state.*   what it is a part of: global_step; capstan/model_file,
+//   FOLDER/rescue-57.ps-0-of-2.*         its part of the parameters after step 57, as of a
+//   checkpoint FOLDER/rescue-57.ps-0-of-2.state.*   what it is a part of: global_step;
+//   capstan/model_file,
 //                                        capstan/rescue, capstan/lease_marks
 //
 // Both are tensor bundles; the second is written first. No name is one of a checkpoint.
@@ -43,8 +44,9 @@ struct RescueSet {
   int64_t step = 0;
   std::vector<std::string> parts;  // prefixes, by server
 };
-// The newest set in the folder. kNotFound: nothing there is newer than `step`, the newest checkpoint's.
-// Other errors say why what is there cannot be gone on from in synchronous training of this job.
+// The newest set in the folder. kNotFound: nothing there is newer than `step`, the newest
+// checkpoint's. Other errors say why what is there cannot be gone on from in synchronous training
+// of this job.
 StatusOr<RescueSet> FindRescueSet(FileSystem& fs, const std::string& folder, int64_t step,
                                   TrainMode mode, uint64_t job_hash);
 // What is left of a set whose parts have been moved.

@@ -99,7 +99,8 @@ class Cluster:
             with open(self.log_path(task), "a") as log:
                 self.processes[task] = subprocess.Popen(
                     self.command(task, **changes), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                    cwd=self.folder_of(task), env=os.environ | (env or {}), preexec_fn=die_with_parent)
+                    cwd=self.folder_of(task), env=os.environ | (env or {}),
+                    preexec_fn=die_with_parent)
         return self
 
     def folder_of(self, task):
