@@ -233,7 +233,7 @@ TEST(CompareHello, EachDifferenceIsASentenceWithBothValues) {
     return Message(status);
   };
   EXPECT_EQ(sentence([](HelloMessage* m) { m->wire_version = 9; }),
-            "worker 1 speaks version 2 of the wire, ps 0 version 9: use one program for all tasks");
+            "worker 1 speaks version 3 of the wire, ps 0 version 9: use one program for all tasks");
   EXPECT_EQ(sentence([](HelloMessage* m) { m->task = "ps 1"; }),
             "worker 1 called ps 0, but ps 1 answered: is its address in the lists?");
   EXPECT_EQ(sentence([](HelloMessage* m) { m->called_task = "worker 0"; }),
@@ -262,7 +262,7 @@ TEST(CompareHello, OtherVersionsAreTold) {
   writer.PutU64(12345);
   const HelloMessage hello = HelloMessage::Decode(writer.Take()).value();
   EXPECT_EQ(Message(CompareHello(Hello(), hello)),
-            "worker 1 speaks version 2 of the wire, the other task version 3: use one program for "
+            "worker 1 speaks version 3 of the wire, the other task version 4: use one program for "
             "all tasks");
 }
 

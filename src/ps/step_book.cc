@@ -10,11 +10,6 @@ Status Refusal(const std::string& sentence) {
   return MakeStatus(absl::StatusCode::kFailedPrecondition, sentence);
 }
 
-bool IsSame(const InputPosition& a, const InputPosition& b) {
-  return a.epoch == b.epoch && a.block == b.block && a.batch == b.batch && a.example == b.example &&
-         a.file == b.file && a.record == b.record && a.offset == b.offset;
-}
-
 std::string Text(const InputPosition& p) {
   return fmt::format("epoch {} block {} example {} (file {} record {})", p.epoch, p.block,
                      p.example, p.file, p.record);
@@ -34,7 +29,7 @@ Status StepBook::TakePosition(int worker, int64_t step, const InputPosition& pos
                          step <= finished_step_ + 1 + steps_ahead_;
   if (!is_of_use) return OkStatus();
   Step& known = steps_[step];
-  if (known.has_position && !IsSame(known.position, position)) {
+  if (known.has_position && known.position != position) {
     return Refusal(
         fmt::format("the data differ: behind step {} worker {} is at {}, worker {} at {}; do all "
                     "tasks see the same files?",

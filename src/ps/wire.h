@@ -13,7 +13,7 @@
 namespace capstan {
 
 // The version of all messages of `ps/`; part of the handshake.
-constexpr uint32_t kWireVersion = 2;
+constexpr uint32_t kWireVersion = 3;
 
 class WireWriter {
  public:
