@@ -43,8 +43,7 @@ def free_ports(count):
     """Below those that the kernel gives to callers: a task that is started again finds its own."""
     sockets = []
     while len(sockets) < count:
-        one = socket.socket()
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        one = socket.socket()  # without SO_REUSEADDR, by which one port could be had twice
         try:
             one.bind(("127.0.0.1", random.SystemRandom().randrange(10_000, 32_000)))
             sockets.append(one)
@@ -70,7 +69,8 @@ class Cluster:
         checkpoints, as on hosts that share no disk."""
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
-        self.own_folders = own_folders
+        # Where a task runs.
+        self.folder_of = lambda task: (folder / "{}{}".format(*task)) if own_folders else folder
         self.checkpoints = self.folder_of(("worker", 0)) / "ck"
         ports = iter(free_ports(servers + workers))
         self.ps_hosts = ps_hosts or [f"127.0.0.1:{next(ports)}" for _ in range(servers)]
@@ -82,7 +82,6 @@ class Cluster:
                       "output_path": "none", "steps_to_validate": 0} | flags
         self.processes = {}
         self.wrap = lambda task: []  # words before the command line of a task
-        self.folder_of = lambda task: folder  # where it runs
 
     def command(self, task, **changes):
         """`changes` None: without that flag."""
@@ -102,13 +101,6 @@ class Cluster:
                     cwd=self.folder_of(task), env=os.environ | (env or {}),
                     preexec_fn=die_with_parent)
         return self
-
-    def folder_of(self, task):
-        if not self.own_folders:
-            return self.folder
-        place = self.folder / "hosts" / "{}{}".format(*task)
-        place.mkdir(parents=True, exist_ok=True)
-        return place
 
     def log_path(self, task):
         return self.folder / f"{task[0]}{task[1]}.log"

@@ -16,8 +16,8 @@ FULL = bool(os.environ.get("CAPSTAN_FULL"))
 FAULTS = 200 if FULL else 20
 LEAST_FAULTS = FAULTS // 2  # a job may have no data left before all of them
 EXAMPLES = 100_000
-EPOCHS = 50 if FULL else 5  # in sync; without waiting for each other workers are faster
-ASYNC_EPOCHS = 2 * EPOCHS
+EPOCHS = 80 if FULL else 8  # in sync; without waiting for each other workers are faster
+ASYNC_EPOCHS = 100 if FULL else 10
 DEADLINE_S = 1800 if FULL else 120
 
 
