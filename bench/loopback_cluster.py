@@ -101,8 +101,8 @@ def steady_part(samples):
     return part[0], part[-1]
 
 
-def run_cluster(capstan, model_file, train_files, servers, workers, batch_size, flags=(), time_limit_s=600):
-    """Trains one epoch; every task has one thread. Ends this program when a task fails."""
+def run_cluster(capstan, model_file, train_files, servers, workers, batch_size, flags=(), time_limit_s=600, threads=1):
+    """Trains one epoch; every task has `threads` threads. Ends this program when a task fails."""
     ports = free_ports(2 * servers + workers)
     addresses = [f"127.0.0.1:{port}" for port in ports]
     metric_ports = ports[servers + workers:]
@@ -115,7 +115,7 @@ def run_cluster(capstan, model_file, train_files, servers, workers, batch_size, 
             logs.append(pathlib.Path(folder) / f"{role}{index}.log")
             with open(logs[-1], "w") as log:
                 tasks.append(subprocess.Popen([capstan, "train", *hosts, f"--job_name={role}", f"--task_index={index}",
-                                               "--threads=1", *more], stdout=log, stderr=log))
+                                               f"--threads={threads}", *more], stdout=log, stderr=log))
 
         for index in range(servers):
             start("ps", index, f"--metrics_port={metric_ports[index]}")
