@@ -58,9 +58,15 @@ class RemoteFilesTest : public testing::Test {
                            .retry_delay = std::chrono::milliseconds(0)},
         transport_.get(), &clock_);
   }
+  // The network outlives the replies of the chief's threads.
   void TearDown() override {
+    if (network_ == nullptr) return;
     files_ = nullptr;
-    if (network_ != nullptr) network_->Stop();
+    network_->Register("chief:1", nullptr);
+    chief_ = nullptr;
+    network_->Stop();
+    transport_ = nullptr;
+    network_ = nullptr;
   }
 
   MemoryFileSystem memory_;
