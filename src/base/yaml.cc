@@ -58,6 +58,12 @@ bool YamlNode::exists() const {
 bool YamlNode::is_map() const { return exists() && rep_->node.IsMap(); }
 bool YamlNode::is_list() const { return exists() && rep_->node.IsSequence(); }
 bool YamlNode::is_scalar() const { return exists() && rep_->node.IsScalar(); }
+bool YamlNode::is_quoted() const {
+  // yaml-cpp's tags: "?" of plain scalars, "!" of quoted ones.
+  if (!is_scalar()) return false;
+  const std::string& tag = rep_->node.Tag();
+  return tag == "!" || tag == "tag:yaml.org,2002:str";
+}
 
 std::string YamlNode::place() const {
   return rep_ == nullptr ? "" : PlaceOf(rep_->name, rep_->node.Mark());

@@ -28,6 +28,8 @@ class YamlNode {
   bool is_map() const;
   bool is_list() const;
   bool is_scalar() const;
+  // A scalar that is text whatever it looks like: "1", 'true', | and > blocks, !!str.
+  bool is_quoted() const;
   // "model.yaml:12:3"
   std::string place() const;
 

@@ -4,7 +4,7 @@
 //   exit 0 ─────────────── succeed
 //   evicted, node lost ─── retry, free of charge
 //   any other code ─────── first rule that holds it; none: TFJob's 1–127 fail, 128 and above retry
-//   retry, limit used up ─ the job fails
+//   retry, limit used up ─ the job fails (or goes on without the task, where `at_limit` says so)
 #pragma once
 
 #include <chrono>
@@ -47,6 +47,7 @@ struct TaskEnd {
 struct FailureTable {
   std::vector<FailureRule> rules;  // first match counts
   int retry_limit = 6;             // restarts of one task without progress in between
+  FailureAction at_limit = FailureAction::kFailJob;  // or kGiveUp
 
   // The action by codes alone, limits aside. `exit_code` 0 succeeds.
   FailureAction ActionFor(int exit_code) const;

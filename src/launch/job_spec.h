@@ -54,7 +54,7 @@ struct Toleration {
 
 // Kubernetes quantities ("500m", "2Gi"); "" = not asked for.
 struct ResourceSpec {
-  std::string cpu, cpu_limit;  // a limit of "" is as asked for
+  std::string cpu, cpu_limit;
   std::string memory, memory_limit;
   int gpus = 0;
   std::string gpu_resource = "nvidia.com/gpu";  // or "nvidia.com/mig-1g.5gb", "amd.com/gpu"
