@@ -202,14 +202,15 @@ Status TakeFrom(Json* pod, const std::string& container_name, const std::string&
   }
   const auto spec = pod->find("spec");
   if (spec == pod->end() || !spec->is_object()) return Error("template.spec is missing");
-  ASSIGN_OR_RETURN(Json * containers, ListOfMaps(&*spec, "containers", "template.spec"));
-  ASSIGN_OR_RETURN(const Json* volumes, ListOfMaps(&*spec, "volumes", "template.spec"));
   spec->erase("restartPolicy");
   if (const auto grace = spec->find("terminationGracePeriodSeconds");
       grace != spec->end() && grace->is_number_integer()) {
     role->stop_timeout_s = grace->get<int64_t>();
     spec->erase(grace);
   }
+  // Pointers into the map come last: taking a field out of it moves the others.
+  ASSIGN_OR_RETURN(Json * containers, ListOfMaps(&*spec, "containers", "template.spec"));
+  ASSIGN_OR_RETURN(const Json* volumes, ListOfMaps(&*spec, "volumes", "template.spec"));
   if (containers != nullptr) {
     for (Json& container : *containers) {
       if (NameIn(container) != container_name) continue;
