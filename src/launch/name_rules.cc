@@ -58,6 +58,12 @@ Status CheckDnsName(std::string_view what, std::string_view name) {
       what, name);
 }
 
+Status CheckDnsLabel(std::string_view what, std::string_view name) {
+  if (IsDnsLabel(name)) return OkStatus();
+  return Error("{} '{}' is no DNS label, wanted at most 63 lower case letters, digits and '-'",
+               what, name);
+}
+
 Status CheckObjectName(std::string_view what, std::string_view name) {
   if (IsSubdomain(name)) return OkStatus();
   return Error("{} '{}' is no name of an object, wanted lower case letters, digits, '-' and '.'",

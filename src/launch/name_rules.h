@@ -13,6 +13,8 @@ inline constexpr size_t kMaxLabelBytes = 63;
 
 // DNS-1035: lower case letters, digits and '-', a letter first, no '-' last, at most 63.
 Status CheckDnsName(std::string_view what, std::string_view name);
+// The same with a digit first allowed: DNS-1123 label, as names of volumes.
+Status CheckDnsLabel(std::string_view what, std::string_view name);
 // DNS-1123 subdomain, as names of claims and Secrets: labels joined by dots, at most 253.
 Status CheckObjectName(std::string_view what, std::string_view name);
 // At most 63 of letters, digits, '-', '_', '.', a letter or digit at both ends; or empty.

@@ -15,16 +15,24 @@ enum class EngineKind { kLocal, kDocker, kKubernetes };
 std::string_view NameOf(EngineKind kind);
 StatusOr<EngineKind> ParseEngineKind(std::string_view word);
 
-// Where a task finds what the engine puts beside it. In Kubernetes and Docker paths of the
-// container; the local engine replaces kTokenPath by a file of its own in `command` and `env`.
+// Where a task in a container finds what the engine puts there. Local runs have no mounts: their
+// words name the files of this machine.
 inline constexpr char kTokenPath[] = "/var/run/capstan/token/token";
 inline constexpr char kTlsPath[] = "/var/run/capstan/tls";  // tls.crt, tls.key, ca.crt
+// capstan-task, the supervisor of programs that are not capstan:
+//   capstan-task --job=J --role=R --index=I --leaders=HOST,… [--codes=42:0] --token_file=F -- WORDS
+// The leaders' supervisors tell the others' by kSupervisorPort of their hosts that the job is done;
+// theirs then end their programs and exit with 0. --codes maps exit codes.
+// Layout L1: instead of --role, --tasks=chief:1,worker:2,ps:2 (the roles of the indexes in order);
+// it replaces {job_name} and {task_index} in WORDS and in TF_CONFIG, and sets CAPSTAN_ROLE.
 inline constexpr char kSupervisorPath[] = "/var/run/capstan/bin/capstan-task";
+inline constexpr int kSupervisorPort = 2221;
 // Kubernetes gives each task its index by this reference, which stands where an index is wanted in
 // RolePlan's words.
 inline constexpr char kIndexReference[] = "$(JOB_COMPLETION_INDEX)";
 
-// A task as local and Docker engines start it; all references are resolved.
+// A task. `command`, `args` and `env` are as local and Docker engines start it, all references
+// resolved; a plan for Kubernetes has them once per role, in RolePlan.
 struct TaskPlan {
   std::string name;  // "<job>-<role>-<index>": container, host name, prefix of log lines
   JobRole role = JobRole::kWorker;
@@ -34,15 +42,16 @@ struct TaskPlan {
   std::vector<std::string> command;  // empty: the image's own entry point
   std::vector<std::string> args;
   std::vector<EnvVar> env;  // ours first, then the user's
+  std::string working_dir;  // "": the image's; local: the caller's
   bool leads = false;       // the job is done when all leading tasks have succeeded
 };
 
 // The tasks of one role, which share everything but the index.
 struct RolePlan {
   RoleSpec spec;         // paths of volumes, image, resources, failures: as the file says
-  std::string job_name;  // "<job>-<role>": Kubernetes Job
-  // As in TaskPlan, with kIndexReference for the index; Kubernetes' own `$(` is escaped where the
-  // file means the text.
+  std::string job_name;  // "<job>-<role>" ("<job>" in layout L1): Kubernetes Job
+  // Kubernetes: with kIndexReference for the index, and its own `$(` escaped where the file means
+  // the text. In layout L1 {job_name} and {task_index} are left to capstan-task.
   std::vector<std::string> command, args;
   std::vector<EnvVar> env;
   bool is_capstan = false;  // the command is `capstan train`
@@ -57,6 +66,8 @@ struct Plan {
   std::vector<RolePlan> roles;  // in the order of kJobRoles
   bool has_token = false;       // the engine gives the token's file to each task
   bool sparse = false;          // TF_CONFIG names only whom a task needs
+  bool one_job = false;         // layout L1: one Kubernetes Job, tasks "<job>-<index over all>"
+  std::string supervisor_image;
   std::vector<std::string> warnings;
 
   const RolePlan* Find(JobRole role) const;
@@ -65,11 +76,13 @@ struct Plan {
 
 struct PlanOptions {
   EngineKind engine = EngineKind::kLocal;
-  // Beside the job file, when it does not say.
-  std::string namespace_name = "default";
-  std::string supervisor_image = "capstan:latest";
+  std::string namespace_name;                       // "": the file's, or the default one
+  std::string default_namespace = "default";        // where neither says
+  std::string supervisor_image = "capstan:latest";  // where the file does not say
+  // Either the file or the caller may say so.
   bool allow_ephemeral = false;
   bool unsupervised = false;
+  bool one_job = false;  // Kubernetes: layout L1 instead of L2; all roles must be alike
   // Local: a free port of 127.0.0.1 at each call. Must be set for kLocal.
   std::function<StatusOr<int>()> choose_port;
 };

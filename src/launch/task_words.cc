@@ -39,6 +39,10 @@ std::string TfConfigText(const ClusterHosts& hosts, const TaskPlace& place, bool
     if (!hosts.ps.empty()) add("ps", Quoted(hosts.ps));
   } else {
     if (place.role == "worker") add("worker", own);
+    // Whoever has a full list of servers wants to know who leads.
+    if (place.role == "evaluator" && hosts.chief.empty() && !hosts.workers.empty()) {
+      add("worker", fmt::format("{{\"0\":\"{}\"}}", hosts.workers[0]));
+    }
     if (place.role == "ps") {
       add("ps", own);
     } else if (!hosts.ps.empty()) {
