@@ -17,6 +17,7 @@ int PredictCommand(const Args& args);
 int ExportCommand(const Args& args);
 int InspectCommand(const Args& args);
 int SynthCommand(const Args& args);
+int RenderCommand(const Args& args);
 
 class FlagSet;
 

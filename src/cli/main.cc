@@ -10,6 +10,7 @@
 #include "base/nearest.h"
 #include "cli/commands.h"
 #include "cli/flags.h"
+#include "launch/job_file.h"
 
 namespace capstan {
 namespace {
@@ -30,6 +31,7 @@ constexpr Command kCommands[] = {
     {"export", "checkpoint to SavedModel", ExportCommand},
     {"inspect", "what is in a TFRecord, checkpoint, SavedModel or event file", InspectCommand},
     {"synth", "generates data with a known best possible AUC", SynthCommand},
+    {"render", "what a job file becomes: Kubernetes objects, or the tasks of a run", RenderCommand},
 };
 
 std::string Usage() {
@@ -53,6 +55,14 @@ int Run(int argc, char** argv) {
   }
   if (words[0] == "--version") {
     std::puts("capstan " CAPSTAN_VERSION);
+    return kExitOk;
+  }
+  if (words == Args{"manual", "job_file"}) {  // docs/job_file.md
+    std::fputs(JobFilePage().c_str(), stdout);
+    return kExitOk;
+  }
+  if (words == Args{"manual", "job_file_schema"}) {  // docs/job_file.schema.json
+    std::fputs(JobFileSchema().c_str(), stdout);
     return kExitOk;
   }
   if (words[0] == "manual") {  // docs/flags.md

@@ -16,7 +16,8 @@ struct VolumeKeys {
 void DeclareVolume(KeyMap* m, VolumeKeys* v) {
   m->Text("mount", &v->spec.mount_path, "where the task sees it, an absolute path");
   m->Text("name", &v->spec.name, "its name in the pod; made from its source if not given");
-  m->Text("claim", &v->claim, "PersistentVolumeClaim (Docker: a volume of this name)");
+  m->Text("claim", &v->claim,
+          "PersistentVolumeClaim (Docker, without a folder: a volume of this name)");
   m->Text("host_path", &v->host_path, "folder of the machine that the task runs on");
   m->Text("config_map", &v->config_map, "ConfigMap, a file for each of its keys");
   m->Text("secret", &v->secret, "Secret, a file for each of its keys");

@@ -1,5 +1,7 @@
 #include "launch/job_spec.h"
 
+#include "base/nearest.h"
+
 namespace capstan {
 
 std::string_view NameOf(JobRole role) {
@@ -32,6 +34,17 @@ std::string_view NameOf(GangRoute route) {
       return "kueue";
   }
   return "unknown";
+}
+
+StatusOr<GangRoute> ParseGangRoute(std::string_view word) {
+  std::vector<std::string> known;
+  for (const GangRoute route : {GangRoute::kAuto, GangRoute::kNone, GangRoute::kPodGroup,
+                                GangRoute::kCoscheduling, GangRoute::kVolcano, GangRoute::kKueue}) {
+    if (NameOf(route) == word) return route;
+    known.emplace_back(NameOf(route));
+  }
+  return Error("unknown '{}', wanted one of {}{}", word, fmt::join(known, ", "),
+               NearestHint(word, known));
 }
 
 const RoleSpec* JobSpec::Find(JobRole role) const {

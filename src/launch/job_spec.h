@@ -98,6 +98,7 @@ struct RoleSpec {
 enum class DoneWhen { kChief, kAllWorkers };
 enum class GangRoute { kAuto, kNone, kPodGroup, kCoscheduling, kVolcano, kKueue };
 std::string_view NameOf(GangRoute route);
+StatusOr<GangRoute> ParseGangRoute(std::string_view word);
 
 struct SecuritySpec {
   bool token = true;       // tasks share a secret token

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/file_system.h"
+#include "base/nearest.h"
 #include "launch/name_rules.h"
 #include "launch/plan_checks.h"
 #include "launch/task_storage.h"
@@ -346,6 +347,15 @@ std::string_view NameOf(EngineKind kind) {
       return "kubernetes";
   }
   return "unknown";
+}
+
+StatusOr<EngineKind> ParseEngineKind(std::string_view word) {
+  const std::vector<std::string> known = {"local", "docker", "kubernetes"};
+  for (const EngineKind kind : {EngineKind::kLocal, EngineKind::kDocker, EngineKind::kKubernetes}) {
+    if (NameOf(kind) == word) return kind;
+  }
+  return Error("unknown '{}', wanted one of {}{}", word, fmt::join(known, ", "),
+               NearestHint(word, known));
 }
 
 const RolePlan* Plan::Find(JobRole role) const {
