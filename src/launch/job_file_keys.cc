@@ -232,7 +232,7 @@ void DeclareCluster(KeyMap* m, JobFileKeys* file) {
   m->Text("supervisor_image", &job.supervisor_image,
           "image with /capstan-task, for programs that are not capstan");
   m->Switch("allow_ephemeral", &job.allow_ephemeral,
-            "checkpoints and data may lie on folders that go with their task");
+            "checkpoints may lie in folders that go with their task");
   m->Switch("unsupervised", &job.unsupervised,
             "programs run without capstan-task: whoever wrote them ends the servers");
   KeyMap* security = m->Map("security", nullptr, "between tasks");

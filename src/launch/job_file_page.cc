@@ -160,8 +160,9 @@ constexpr char kPageBegin[] =
     "and `{port}` are replaced. `$(NAME)` is text.\n"
     "- Local runs have no mounts: the path of a volume with a `folder` (or of a `host_path`) is "
     "replaced by that folder in commands and environment.\n"
-    "- Checkpoints and data of `capstan train` must lie on volumes that outlive the pod; "
-    "`s3://`, `gs://` and `hdfs://` are refused.\n";
+    "- Checkpoints, events and exports of `capstan train` must lie on volumes that outlive the "
+    "pod, the same in each role, and data not on an empty one; `s3://`, `gs://` and `hdfs://` are "
+    "refused.\n";
 
 }  // namespace
 

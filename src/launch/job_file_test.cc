@@ -142,7 +142,7 @@ TEST(JobFile, ErrorsNameThePlace) {
       {"worker: {}", "job.yaml:1:1: name is missing"},
       {"name: a\nserve: {autoscale: {min: 3, max: 2}}",
        "job.yaml:2:8: autoscale: max is below min"},
-      {"name: [a", "job.yaml:1:9: end of sequence flow not found"},
+      {"name: [a", "job.yaml:1:1: end of sequence flow not found"},
       {"a list", "job.yaml: is no map of keys and values, wanted a job file"},
       {"apiVersion: v1\nkind: Pod",
        "job.yaml:1:1: a manifest of kind 'Pod', apiVersion 'v1': wanted a job file, or kind TFJob "

@@ -107,7 +107,7 @@ TEST(Render, OrderAndOwners) {
       EXPECT_EQ(owner["name"], "j-worker");
       EXPECT_EQ(owner["uid"], kAnchorUid);
     }
-    EXPECT_EQ(json["spec"].contains("suspend"), object.is_anchor);
+    EXPECT_EQ(json.value("spec", Json::object()).contains("suspend"), object.is_anchor);
   }
   EXPECT_EQ(MustRender(std::string(kTwoRoles) + "chief: {}\n").Kinds(),
             "Job/j-chief Service/j Secret/j-token Job/j-worker Job/j-ps ");

@@ -23,7 +23,7 @@ std::string ErrorOf(const std::string& text, PlanOptions options = {}) {
   return Message(PlanOf(text, options).status());
 }
 
-constexpr PlanOptions KubernetesRun() { return {.engine = EngineKind::kKubernetes}; }
+PlanOptions KubernetesRun() { return {.engine = EngineKind::kKubernetes}; }
 constexpr char kScript[] = R"(
 name: j
 image: i
@@ -245,7 +245,7 @@ TEST(Plan, LongTfConfigIsSparseOrRefused) {
   const Plan plan = Planned(file("capstan train", 4000), KubernetesRun());
   EXPECT_TRUE(plan.sparse);
   EXPECT_EQ(plan.warnings.size(), 1u);
-  EXPECT_NE(ErrorOf(file("x --worker_hosts={worker_hosts}", 2200), KubernetesRun())
+  EXPECT_NE(ErrorOf(file("capstan train --x={worker_hosts}", 4000), KubernetesRun())
                 .find("bytes, the kernel takes 131072 at most"),
             std::string::npos);
 }

@@ -31,6 +31,10 @@ class Splitter {
 
  private:
   Status TakePiece(char c) {
+    if (line_.substr(at_).starts_with("\\\n")) {  // the line goes on
+      at_ += 2;
+      return OkStatus();
+    }
     in_word_ = true;
     if (c == '\'') {
       const size_t end = line_.find('\'', at_ + 1);
@@ -42,7 +46,7 @@ class Splitter {
     if (c == '"') return TakeDoubleQuoted();
     if (c == '\\') {
       if (at_ + 1 == line_.size()) return Error("command '{}' ends with a backslash", line_);
-      if (line_[at_ + 1] != '\n') word_ += line_[at_ + 1];
+      word_ += line_[at_ + 1];
       at_ += 2;
       return OkStatus();
     }

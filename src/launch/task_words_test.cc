@@ -19,16 +19,13 @@ TEST(TfConfigText, DenseAsTfJobWritesIt) {
 TEST(TfConfigText, SparseNamesWhomATaskNeeds) {
   const std::string index = "$(I)";
   EXPECT_EQ(TfConfigText(kHosts, {.role = "worker", .index = index, .address = "w-$(I):1"}, true),
-            R"({"cluster":{"worker":{"$(I)":"w-$(I):1"
-}
-, "ps" : [ "p0:1", "p1:1" ]
-},)"
-            R"("task":{"type":"worker","index":$(I)}})");
-EXPECT_EQ(TfConfigText(kHosts, {.role = "ps", .index = "1", .address = "p1:1"}, true),
-          R"({"cluster":{"ps":{"1":"p1:1"}},"task":{"type":"ps","index":1}})");
-EXPECT_EQ(TfConfigText(kHosts, {.role = "evaluator", .index = "0"}, true),
-          R"({"cluster":{"worker":{"0":"w0:1"},"ps":["p0:1","p1:1"]},)"
-          R"("task":{"type":"evaluator","index":0}})");
+            R"x({"cluster":{"worker":{"$(I)":"w-$(I):1"},"ps":["p0:1","p1:1"]},)x"
+            R"x("task":{"type":"worker","index":$(I)}})x");
+  EXPECT_EQ(TfConfigText(kHosts, {.role = "ps", .index = "1", .address = "p1:1"}, true),
+            R"({"cluster":{"ps":{"1":"p1:1"}},"task":{"type":"ps","index":1}})");
+  EXPECT_EQ(TfConfigText(kHosts, {.role = "evaluator", .index = "0"}, true),
+            R"({"cluster":{"worker":{"0":"w0:1"},"ps":["p0:1","p1:1"]},)"
+            R"("task":{"type":"evaluator","index":0}})");
 }
 
 TEST(ReplacePlaceholders, KnownOnes) {

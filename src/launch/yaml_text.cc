@@ -16,10 +16,12 @@ bool IsPlain(const std::string& text) {
   if (text.empty() || text.size() > 100'000) return false;
   const bool safe = std::all_of(text.begin(), text.end(), [](unsigned char c) {
     return std::isalnum(c) != 0 ||
-           std::string_view("-_./=+,()$@").find(static_cast<char>(c)) != std::string_view::npos;
+           std::string_view("-_./=+,()$@:*").find(static_cast<char>(c)) != std::string_view::npos;
   });
   const unsigned char first = static_cast<unsigned char>(text[0]);
-  if (!safe || (std::isalpha(first) == 0 && first != '/' && !text.starts_with("--"))) return false;
+  if (!safe || text.ends_with(':') ||
+      (std::isalpha(first) == 0 && first != '/' && !text.starts_with("--")))
+    return false;
   std::string lower = text;
   std::transform(lower.begin(), lower.end(), lower.begin(),
                  [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
@@ -33,8 +35,13 @@ bool IsPlain(const std::string& text) {
 std::string Scalar(const Json& value) {
   if (!value.is_string()) return value.dump();
   const std::string& text = value.get_ref<const std::string&>();
+  if (IsPlain(text)) return text;
+  // JSON in a string reads best as it is.
+  const bool fits_single = std::all_of(
+      text.begin(), text.end(), [](unsigned char c) { return c >= 0x20 && c < 0x7f && c != '\''; });
+  if (fits_single && text.find('"') != std::string::npos) return "'" + text + "'";
   // JSON's strings are YAML's double-quoted ones.
-  return IsPlain(text) ? text : value.dump(-1, ' ', false, Json::error_handler_t::replace);
+  return value.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
 bool IsNumbers(const Json& value) {
