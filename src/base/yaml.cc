@@ -66,7 +66,9 @@ bool YamlNode::is_quoted() const {
 }
 
 std::string YamlNode::place() const {
-  return rep_ == nullptr ? "" : PlaceOf(rep_->name, rep_->node.Mark());
+  if (rep_ == nullptr) return "";
+  // A node that is not there has no mark, and throws when it is asked for one.
+  return rep_->node.IsDefined() ? PlaceOf(rep_->name, rep_->node.Mark()) : rep_->name;
 }
 
 std::vector<YamlNode> YamlNode::elements() const {

@@ -30,7 +30,7 @@ class YamlNode {
   bool is_scalar() const;
   // A scalar that is text whatever it looks like: "1", 'true', | and > blocks, !!str.
   bool is_quoted() const;
-  // "model.yaml:12:3"
+  // "model.yaml:12:3"; of an absent node only "model.yaml".
   std::string place() const;
 
   // A list's elements, or a map's keys in file order.

@@ -47,5 +47,16 @@ TEST(Yaml, ErrorsNameThePlaceAndTheNearestKey) {
             std::string::npos);
 }
 
+TEST(Yaml, QuotedScalarsAndAbsentPlaces) {
+  const auto node = YamlNode::Parse("{a: '1', b: 1, c: \"x\", d: [1]}", "f.yaml");
+  ASSERT_TRUE(node.ok());
+  EXPECT_TRUE((*node)["a"].is_quoted());
+  EXPECT_FALSE((*node)["b"].is_quoted());
+  EXPECT_TRUE((*node)["c"].is_quoted());
+  EXPECT_FALSE((*node)["d"].is_quoted());
+  EXPECT_FALSE((*node)["e"].is_quoted());
+  EXPECT_EQ((*node)["e"].place(), "f.yaml");
+}
+
 }  // namespace
 }  // namespace capstan

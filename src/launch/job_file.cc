@@ -12,6 +12,34 @@ namespace {
 
 constexpr uint64_t kMaxFileBytes = 4 << 20;
 
+// How many bytes of `text`, from its begin, are UTF-8.
+size_t Utf8Prefix(std::string_view text) {
+  size_t at = 0;
+  while (at < text.size()) {
+    const auto byte = [&](size_t i) -> unsigned {
+      return at + i < text.size() ? static_cast<unsigned char>(text[at + i]) : 0u;
+    };
+    const unsigned lead = byte(0);
+    const size_t size = lead < 0x80   ? 1
+                        : lead < 0xc2 ? 0
+                        : lead < 0xe0 ? 2
+                        : lead < 0xf0 ? 3
+                        : lead < 0xf5 ? 4
+                                      : 0;
+    if (size == 0) return at;
+    for (size_t i = 1; i < size; ++i) {
+      if ((byte(i) & 0xc0) != 0x80) return at;
+    }
+    // Overlong forms, surrogates, and what is beyond U+10FFFF.
+    if ((lead == 0xe0 && byte(1) < 0xa0) || (lead == 0xed && byte(1) > 0x9f) ||
+        (lead == 0xf0 && byte(1) < 0x90) || (lead == 0xf4 && byte(1) > 0x8f)) {
+      return at;
+    }
+    at += size;
+  }
+  return at;
+}
+
 void TakeIfEmpty(std::string* value, const std::string& other) {
   if (value->empty()) *value = other;
 }
@@ -150,6 +178,10 @@ StatusOr<JobSpec> ParseJobFile(const YamlNode& file) {
 }
 
 StatusOr<JobSpec> ParseJob(const std::string& text, const std::string& name) {
+  // JSON, which all of it becomes, has no other text.
+  if (const size_t good = Utf8Prefix(text); good < text.size()) {
+    return Error("{}: byte {} is not UTF-8", name, good);
+  }
   ASSIGN_OR_RETURN(const YamlNode file, YamlNode::Parse(text, name));
   if (!file.is_map()) return Error("{}: is no map of keys and values, wanted a job file", name);
   const YamlNode kind_node = file["kind"];

@@ -143,6 +143,8 @@ TEST(JobFile, ErrorsNameThePlace) {
       {"name: a\nserve: {autoscale: {min: 3, max: 2}}",
        "job.yaml:2:8: autoscale: max is below min"},
       {"name: [a", "job.yaml:1:1: end of sequence flow not found"},
+      {"name: a\xff", "job.yaml: byte 7 is not UTF-8"},
+      {"name: \xed\xa0\x80", "job.yaml: byte 6 is not UTF-8"},
       {"a list", "job.yaml: is no map of keys and values, wanted a job file"},
       {"apiVersion: v1\nkind: Pod",
        "job.yaml:1:1: a manifest of kind 'Pod', apiVersion 'v1': wanted a job file, or kind TFJob "

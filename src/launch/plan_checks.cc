@@ -212,11 +212,15 @@ Status CheckStrings(const TaskPlan& task) {
     return Error("{}: {} has {} bytes, the kernel takes {} at most", task.name, what,
                  size_bytes + 1, kMaxStringBytes);
   };
+  const auto has_zero = [](const std::string& text) { return text.find('\0') != text.npos; };
   for (const EnvVar& var : task.env) {
+    if (has_zero(var.value)) return Error("{}: env {} has a zero byte in it", task.name, var.name);
     RETURN_IF_ERROR(check("env " + var.name, var.name.size() + 1 + var.value.size()));
   }
   for (const auto* words : {&task.command, &task.args}) {
     for (const std::string& word : *words) {
+      if (has_zero(word))
+        return Error("{}: a word of the command has a zero byte in it", task.name);
       RETURN_IF_ERROR(check(fmt::format("word '{}…'", word.substr(0, 40)), word.size()));
     }
   }
