@@ -9,7 +9,7 @@ import re
 import sys
 
 FLOORS = {
-    "base": 0, "tensor": 1, "formats": 2, "net": 2, "data": 3, "params": 3,
+    "base": 0, "task": 1, "tensor": 1, "formats": 2, "net": 2, "data": 3, "params": 3,
     "model": 4, "graph": 4, "ps": 4, "train": 5, "serve": 5, "launch": 5, "gpu": 5, "cli": 6,
 }
 # Beginning of an #include -> the rooms that may have it. Tests may include what they like of these.
