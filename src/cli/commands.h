@@ -18,6 +18,14 @@ int ExportCommand(const Args& args);
 int InspectCommand(const Args& args);
 int SynthCommand(const Args& args);
 int RenderCommand(const Args& args);
+int RunCommand(const Args& args);
+int SubmitCommand(const Args& args);
+int StatusCommand(const Args& args);
+int LogsCommand(const Args& args);
+int ScaleCommand(const Args& args);
+int SuspendCommand(const Args& args);
+int ResumeCommand(const Args& args);
+int DeleteCommand(const Args& args);
 
 class FlagSet;
 

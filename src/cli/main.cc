@@ -31,6 +31,14 @@ constexpr Command kCommands[] = {
     {"export", "checkpoint to SavedModel", ExportCommand},
     {"inspect", "what is in a TFRecord, checkpoint, SavedModel or event file", InspectCommand},
     {"synth", "generates data with a known best possible AUC", SynthCommand},
+    {"run", "a job file, attached: starts it, shows its logs, ends with it", RunCommand},
+    {"submit", "starts a job file's job and returns", SubmitCommand},
+    {"status", "how a job and its tasks are, or which jobs there are", StatusCommand},
+    {"logs", "the lines of a job's tasks", LogsCommand},
+    {"scale", "changes how many tasks a role has", ScaleCommand},
+    {"suspend", "ends a job's tasks, which save, and keeps the job", SuspendCommand},
+    {"resume", "starts a suspended job again", ResumeCommand},
+    {"delete", "ends a job and removes all of it but what is on volumes", DeleteCommand},
     {"render", "what a job file becomes: Kubernetes objects, or the tasks of a run", RenderCommand},
 };
 
