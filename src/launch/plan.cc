@@ -270,13 +270,13 @@ void Planner::AddSecurityFlags(std::vector<std::string>* words) const {
 
 void Planner::Supervise(const RolePlan& role, const TaskPlace& place, TaskPlan* task) const {
   std::vector<std::string> words = {kSupervisorPath, "--job=" + job().name};
+  std::string tasks;
+  for (const RolePlan& other : plan_->roles) {
+    tasks += fmt::format("{}{}:{}", tasks.empty() ? "" : ",", NameOf(other.spec.role),
+                         other.tasks.size());
+  }
+  words.push_back("--tasks=" + tasks);
   if (plan_->one_job) {
-    std::string tasks;
-    for (const RolePlan& other : plan_->roles) {
-      tasks += fmt::format("{}{}:{}", tasks.empty() ? "" : ",", NameOf(other.spec.role),
-                           other.tasks.size());
-    }
-    words.push_back("--tasks=" + tasks);
     words.push_back(fmt::format("--index={}", kIndexReference));
   } else {
     words.push_back("--role=" + place.role);
@@ -287,15 +287,23 @@ void Planner::Supervise(const RolePlan& role, const TaskPlace& place, TaskPlan* 
     if (other->leads) leaders += (leaders.empty() ? "" : ",") + HostOf(other->address);
   }
   words.push_back("--leaders=" + leaders);
-  std::string codes;
+  // What is not started again ends the others; a worker that may be lost ends nobody.
+  std::string codes, final_codes;
   for (const FailureRule& range : role.spec.failures.Ranges()) {
-    if (range.action != FailureAction::kSucceed) continue;
-    for (int code = range.first; code <= range.last; ++code) {
-      codes += fmt::format("{}{}:0", codes.empty() ? "" : ",", code);
+    std::string text = fmt::format("{}", range.first);
+    if (range.last != range.first) text += fmt::format("-{}", range.last);
+    if (range.action == FailureAction::kSucceed) {
+      codes += fmt::format("{}{}:0", codes.empty() ? "" : ",", text);
+    } else if (range.action == FailureAction::kFailJob) {
+      final_codes += (final_codes.empty() ? "" : ",") + text;
     }
   }
   if (!codes.empty()) words.push_back("--codes=" + codes);
-  if (plan_->has_token) words.push_back(std::string("--token_file=") + kTokenPath);
+  if (final_codes != "1-127") words.push_back("--final_codes=" + final_codes);
+  if (role.spec.stop_timeout_s != 60) {
+    words.push_back(fmt::format("--stop_timeout={}", role.spec.stop_timeout_s));
+  }
+  words.push_back(plan_->has_token ? std::string("--token_file=") + kTokenPath : "--insecure");
   words.push_back("--");
   words.insert(words.end(), task->command.begin(), task->command.end());
   words.insert(words.end(), task->args.begin(), task->args.end());

@@ -19,12 +19,11 @@ StatusOr<EngineKind> ParseEngineKind(std::string_view word);
 // words name the files of this machine.
 inline constexpr char kTokenPath[] = "/var/run/capstan/token/token";
 inline constexpr char kTlsPath[] = "/var/run/capstan/tls";  // tls.crt, tls.key, ca.crt
-// capstan-task, the supervisor of programs that are not capstan:
-//   capstan-task --job=J --role=R --index=I --leaders=HOST,… [--codes=42:0] --token_file=F -- WORDS
-// The leaders' supervisors tell the others' by kSupervisorPort of their hosts that the job is done;
-// theirs then end their programs and exit with 0. --codes maps exit codes.
-// Layout L1: instead of --role, --tasks=chief:1,worker:2,ps:2 (the roles of the indexes in order);
-// it replaces {job_name} and {task_index} in WORDS and in TF_CONFIG, and sets CAPSTAN_ROLE.
+// capstan-task, the supervisor of programs that are not capstan (docs/capstan_task.md):
+//   capstan-task --job=J --tasks=worker:2,ps:2 --role=R --index=I --leaders=HOST,… [--codes=42:0]
+//     [--final_codes=1-127] --token_file=F -- WORDS
+// Layout L1: without --role the index is over all of --tasks; {job_name} and {task_index} are
+// replaced in WORDS and in TF_CONFIG, and CAPSTAN_ROLE is set.
 inline constexpr char kSupervisorPath[] = "/var/run/capstan/bin/capstan-task";
 inline constexpr int kSupervisorPort = 2221;
 // Kubernetes gives each task its index by this reference, which stands where an index is wanted in

@@ -74,11 +74,12 @@ TEST(Plan, DockerRun) {
   EXPECT_EQ(ps.address, "j-ps-0:2222");
   EXPECT_EQ(ps.command[0], kSupervisorPath);
   EXPECT_EQ(ps.command[1], "--job=j");
-  EXPECT_EQ(ps.command[2], "--role=ps");
-  EXPECT_EQ(ps.command[3], "--index=0");
-  EXPECT_EQ(ps.command[4], "--leaders=j-worker-0");
-  EXPECT_EQ(ps.command[5], "--token_file=/var/run/capstan/token/token");
-  EXPECT_EQ(ps.command[6], "--");
+  EXPECT_EQ(ps.command[2], "--tasks=worker:2,ps:1");
+  EXPECT_EQ(ps.command[3], "--role=ps");
+  EXPECT_EQ(ps.command[4], "--index=0");
+  EXPECT_EQ(ps.command[5], "--leaders=j-worker-0");
+  EXPECT_EQ(ps.command[6], "--token_file=/var/run/capstan/token/token");
+  EXPECT_EQ(ps.command[7], "--");
 }
 
 TEST(Plan, KubernetesTemplate) {
@@ -125,7 +126,7 @@ TEST(Plan, SuccessCodesWantASupervisor) {
       Planned("name: j\nimage: i\ncommand: x\nworker: {}\nretries: {codes: {3: succeed}}\n",
               KubernetesRun());
   EXPECT_TRUE(plan.roles[0].supervised);
-  EXPECT_EQ(plan.roles[0].command[5], "--codes=3:0");
+  EXPECT_EQ(plan.roles[0].command[6], "--codes=3:0");
 }
 
 TEST(Plan, LayoutOfOneJob) {

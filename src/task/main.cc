@@ -1,8 +1,10 @@
 // capstan-task: runs a program of somebody else as a task of a job. See docs/capstan_task.md.
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -75,7 +77,22 @@ int FailUsage(const Status& status) {
   return kExitUsage;
 }
 
+// An init container's only work: this program at `path`, on a volume of the pod.
+Status CopyTo(const std::string& path) {
+  const std::unique_ptr<FileSystem> fs = NewLocalFileSystem();
+  ASSIGN_OR_RETURN(const std::string bytes, ReadFile(*fs, "/proc/self/exe"));
+  const std::string beside = path + ".new";
+  RETURN_IF_ERROR(WriteFileAtomically(*fs, beside, bytes));
+  if (::chmod(beside.c_str(), 0755) != 0) return SystemError("chmod " + beside, errno);
+  return fs->Rename(beside, path);
+}
+
 int Run(const std::vector<std::string>& words) {
+  constexpr std::string_view kCopyTo = "--copy_to=";
+  if (words.size() == 1 && words[0].starts_with(kCopyTo)) {
+    const Status copied = CopyTo(words[0].substr(kCopyTo.size()));
+    return copied.ok() ? kExitOk : FailUsage(copied);
+  }
   const StatusOr<TaskFlags> flags = ParseTaskFlags(words);
   if (!flags.ok()) return FailUsage(flags.status());
   const StatusOr<SupervisorOptions> options = OptionsFrom(*flags);
