@@ -122,7 +122,11 @@ void JobView::ShowStatus(const JobStatus& status) {
   for (const TaskStatus& task : status.tasks) {
     Shown* shown = Find(task.name);
     const bool again = task.restarts > shown->restarts;
-    const bool is_news = task.state == TaskState::kRestarting || task.state == TaskState::kFailed;
+    // When the job ends, only who ended it: the others were asked to.
+    const bool goes_on = !IsFinal(status.state) && status.state != TaskState::kEnding;
+    const bool is_news = task.state == TaskState::kRestarting ||
+                         (task.state == TaskState::kFailed &&
+                          (goes_on || status.reason.starts_with(task.name + " ")));
     if (again || (is_news && task.state != shown->state)) {
       Put(fmt::format("{} {}{}{}", ShortName(status, task), NameOf(task.state),
                       task.reason.empty() ? "" : ": " + task.reason,

@@ -78,6 +78,7 @@ void JobRun::EndTask(Task* task, int exit_code, Time now) {
     return;
   }
   if (phase_ != Phase::kRunning) {
+    if (exit_code != 0 && task->termed) task->reason += ", asked to";
     task->state = exit_code == 0 ? TaskState::kSucceeded : TaskState::kFailed;
     return;
   }
@@ -199,10 +200,9 @@ std::optional<JobRun::Action> JobRun::ActionFor(int number, Time now) {
   const bool is_server = task.role == JobRole::kPs;
   if (is_server && !OnlyServersLive()) return std::nullopt;
   if (phase_ == Phase::kFinishing) {
-    // Tasks of capstan end each other, and have something to save. Servers of others never end.
-    const Time patience = task.is_capstan ? Time(task.stop_timeout)
-                          : is_server     ? Time(0)
-                                          : Time(kFinishGrace);
+    // Tasks of capstan end each other when all is saved; only one that was started again in the
+    // meantime hears of nothing. Servers of others never end.
+    const Time patience = is_server && !task.is_capstan ? Time(0) : Time(kFinishGrace);
     if (now - finishing_since_ < patience) return std::nullopt;
   }
   task.termed = true;

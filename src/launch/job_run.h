@@ -24,7 +24,7 @@ class JobRun {
  public:
   using Time = std::chrono::microseconds;  // of a clock that never goes back
 
-  // Programs of workers and evaluators get so long to end by themselves when the job is done.
+  // When the job is done, all but servers that never end get so long to end by themselves.
   static constexpr std::chrono::seconds kFinishGrace{10};
 
   // Tasks have the numbers of plan.tasks().

@@ -93,11 +93,13 @@ TEST(JobRunTest, TasksOfCapstanEndEachOther) {
   run.log.clear();
   run.End(0, 0);
   run.End(1, 0);
-  run.Tick(seconds(50));
+  run.Tick(seconds(50));  // the moment in which it sees that the job is done
+  run.Tick(seconds(9));
   EXPECT_EQ(run.log, "");
   run.End(2, 0);
   EXPECT_EQ(run.state(), TaskState::kEnding);
-  run.End(3, 0);
+  run.Tick(seconds(1));  // the other was started again, and waits for a chief
+  EXPECT_EQ(run.log, "end3 ");
   EXPECT_EQ(run.state(), TaskState::kSucceeded);
 }
 

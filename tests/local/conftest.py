@@ -34,7 +34,7 @@ def clicks(tmp_path, synth):
         flags = {"train_files": synth("clicks", rows, files=3), "model_file": model, "seed": 5,
                  "train_batch_size": 100, "epoch_number": 1, "shuffle_block": 1000,
                  "checkpoint_path": tmp_path / "ck", "model_path": "none", "output_path": "none",
-                 "threads": 1, "worker_timeout": 2, "steps_to_validate": 0} | flags
+                 "threads": 1, "worker_timeout": 2, "steps_to_validate": 100} | flags
         command = program.arguments("train", [], flags)
         return {"name": "clicks", "command": ["capstan", *command[1:]],
                 "ps": {"replicas": 2}, "worker": {"replicas": 2}, "deadline": "5m"}

@@ -46,12 +46,12 @@ def test_two_servers_and_two_workers(run, clicks, sync, tmp_path):
 
 @pytest.mark.parametrize("victim", ["worker", "ps"])
 def test_a_kill_in_the_middle(run, clicks, victim):
-    job = run(clicks(rows=60000, epoch_number=2, steps_to_checkpoint=100))
-    job.wait_for(r"worker-0 +\| .* Step: [1-9]\d\d")
+    job = run(clicks(rows=60000, epoch_number=8, checkpoint_steps=500))
+    job.wait_for(r"worker-0 +\| .* Step: \d+")
     os.kill(job.pid_of(f'"task":{{"type":"{victim}","index":1}}'), signal.SIGKILL)
     text = job.wait()
     assert f"{victim}-1 restarting: ended with 137 (SIGKILL), starts again in 1 s" in text
-    assert counts(text) == (120000, 120000, 0, 0)
+    assert counts(text) == (480000, 480000, 0, 0)
     assert job.task("clicks", f"{victim}-1")["restarts"] == 1
 
 
@@ -111,6 +111,7 @@ def test_a_server_of_somebody_else_that_never_ends(run):
 def test_all_workers_must_be_done(run, tmp_path):
     job = run(shell("case \"$TF_CONFIG\" in *'\"worker\",\"index\":0'*) exit 0;; esac; "
                     f"while [ ! -e {tmp_path}/go ]; do sleep 0.05; done", done_when="all_workers"))
+    job.wait_for("job shell running")
     until(lambda: job.task("shell", "worker-0")["state"] == "succeeded", job.text)
     assert job.status("shell")["state"] != "ending"
     (tmp_path / "go").touch()
@@ -125,7 +126,7 @@ def test_a_failure_for_good_ends_the_job(run):
 
 
 def test_what_cannot_run_is_a_sentence(run):
-    job = run(shell("exit 0", worker={"replicas": 1, "command": ["pyhton3", "train.py"]}))
+    job = run(shell("exit 0") | {"worker": {"replicas": 1, "command": ["pyhton3", "train.py"]}})
     assert "cannot start: run pyhton3: no such program in PATH" in job.wait(exit_code=1)
 
 
@@ -165,7 +166,7 @@ def test_other_terminals(run):
     assert "cannot" not in table
     assert "know each other from their start" in job.verb("scale", "worker=3", "shell", exit_code=1)
     assert "unknown role" in job.verb("scale", "wroker=3", "shell", exit_code=2)
-    assert "ps-0 | up as ps" in job.verb("logs", "shell", "--tasks=ps-0", "--tail=1")
+    assert "ps-0     | up as ps" in job.verb("logs", "shell", "--tasks=ps-0", "--tail=1")
     assert "has no task" in job.verb("logs", "shell", "--tasks=ps-7", exit_code=1)
     job.verb("suspend", "shell")
     until(lambda: job.status("shell")["state"] == "suspended", job.text)
