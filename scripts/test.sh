@@ -45,14 +45,14 @@ release_build() {
 }
 unit_tests() { quietly ctest --test-dir build --output-on-failure -j2; }
 asan_tests() {  # the rooms that parse, and those whose kernels index memory
-  local rooms=(base_test tensor_test formats_test net_test data_test params_test model_test ps_test ps_grpc_test
+  local rooms=(base_test task_test launch_test tensor_test formats_test net_test data_test params_test model_test ps_test ps_grpc_test
     train_test)
   quietly cmake --preset asan -DCAPSTAN_TESTS=ON
   quietly ninja -C build-asan "${rooms[@]}"
   quietly ctest --test-dir build-asan --output-on-failure -R "$(IFS='|'; echo "^(${rooms[*]})$")"
 }
 tsan_tests() {  # the rooms with threads; OpenMP and gRPC are not instrumented, what uses them stays out
-  local rooms=(base_test net_test data_test params_test ps_test)
+  local rooms=(base_test task_test launch_test net_test data_test params_test ps_test)
   quietly cmake --preset tsan -DCAPSTAN_TESTS=ON
   quietly ninja -C build-tsan "${rooms[@]}"
   quietly ctest --test-dir build-tsan --output-on-failure -R "$(IFS='|'; echo "^(${rooms[*]})$")"

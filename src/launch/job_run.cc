@@ -181,9 +181,11 @@ void JobRun::CheckDone(Time now) {
   finishing_since_ = now;
 }
 
-bool JobRun::OnlyServersLive() const {
-  return std::all_of(tasks_.begin(), tasks_.end(),
-                     [](const Task& task) { return !task.lives || task.role == JobRole::kPs; });
+// Whether somebody lives who ends before `task`.
+bool JobRun::IsNeeded(const Task& task) const {
+  const auto rank = [](const Task& t) { return t.leads ? 0 : t.role == JobRole::kPs ? 2 : 1; };
+  return std::any_of(tasks_.begin(), tasks_.end(),
+                     [&](const Task& other) { return other.lives && rank(other) < rank(task); });
 }
 
 std::optional<JobRun::Action> JobRun::ActionFor(int number, Time now) {
@@ -197,11 +199,11 @@ std::optional<JobRun::Action> JobRun::ActionFor(int number, Time now) {
     return Action{.kind = Action::Kind::kStart, .task = number};
   }
   if (!task.lives || task.termed) return std::nullopt;
-  const bool is_server = task.role == JobRole::kPs;
-  if (is_server && !OnlyServersLive()) return std::nullopt;
+  if (IsNeeded(task)) return std::nullopt;
   if (phase_ == Phase::kFinishing) {
     // Tasks of capstan end each other when all is saved; only one that was started again in the
     // meantime hears of nothing. Servers of others never end.
+    const bool is_server = task.role == JobRole::kPs;
     const Time patience = is_server && !task.is_capstan ? Time(0) : Time(kFinishGrace);
     if (now - finishing_since_ < patience) return std::nullopt;
   }

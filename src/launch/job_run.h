@@ -6,7 +6,8 @@
 //      ├──── a task failed for good, deadline, start timeout ─▶ failing ─▶ failed
 //      ├──── Stop() ─▶ stopping ─▶ failed ("stopped")
 //      └──── Suspend() ─▶ suspended ─ Resume() ─▶ running
-// Whatever ends a job, servers are ended last, so that the others can still save.
+// Whatever ends a job, its leading tasks are ended first and servers last: a chief that saves needs
+// the others.
 #pragma once
 
 #include <chrono>
@@ -78,7 +79,7 @@ class JobRun {
   };
 
   static bool MayGoOn(const Task& task) { return !IsFinal(task.state); }
-  bool OnlyServersLive() const;
+  bool IsNeeded(const Task& task) const;
   void Leave(Phase phase, const std::string& why);
   void CheckTimes(Time now);
   void CheckDone(Time now);
