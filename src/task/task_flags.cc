@@ -53,6 +53,10 @@ class TaskFlagParser {
     if (tasks_.empty()) return Error("flag --tasks is missing: wanted as chief:1,worker:2,ps:2");
     RETURN_IF_ERROR(FindSelf());
     RETURN_IF_ERROR(FindLeads());
+    // Several calls must fit into the silence that is not yet a peer's end.
+    TaskLifeOptions& life = flags_.life;
+    life.call_interval = std::min(life.call_interval, life.peer_timeout / 4);
+    life.retry_interval = std::min(life.retry_interval, life.call_interval);
     return flags_;
   }
 
