@@ -129,7 +129,7 @@ class ClusterChief : public RequestHandler {
 
   // Progress, of Run()'s thread.
   std::chrono::microseconds start_{0}, last_report_{0}, last_save_{0}, last_poll_{0},
-      pause_began_{0}, next_pause_{0}, last_named_{0}, rate_since_{0}, save_began_{0};
+      pause_began_{0}, last_named_{0}, rate_since_{0}, save_began_{0};
   int64_t base_step_ = 0, global_step_ = 0, reported_step_ = 0, saved_step_ = -1;
   int64_t examples_before_ = 0, examples_ = 0, examples_at_report_ = 0, examples_repeated_ = 0,
           rate_examples_ = 0;

@@ -209,7 +209,6 @@ Status ClusterChief::AdvanceCheckpoint(bool force) {
     return StartCheckpoint(coordinator_->finished_step() + 2);
   }
   if (!pausing_) {
-    if (now < next_pause_) return OkStatus();
     coordinator_->SetPaused(true);
     pausing_ = true;
     pause_began_ = now;
@@ -220,7 +219,6 @@ Status ClusterChief::AdvanceCheckpoint(bool force) {
       coordinator_->SetPaused(false);
       pausing_ = false;
       last_save_ = now;
-      next_pause_ = now + kLongestPause;  // time to do it, also when we are asked to stop
     }
     return OkStatus();
   }
