@@ -9,11 +9,12 @@ packages=(
   libabsl-dev libfmt-dev libspdlog-dev libcli11-dev libyaml-cpp-dev nlohmann-json3-dev
   libprotobuf-dev protobuf-compiler libdnnl-dev libhwy-dev
   libxxhash-dev libfarmhash-dev zlib1g-dev libsnappy-dev
-  libgrpc++-dev protobuf-compiler-grpc prometheus-cpp-dev libboost1.81-dev libssl-dev
+  libgrpc++-dev protobuf-compiler-grpc prometheus-cpp-dev libboost1.81-dev libssl-dev libcurl4-openssl-dev
 )
 test_packages=(
   libgtest-dev libbenchmark-dev clang-19 clang-format-19 libclang-rt-19-dev llvm-19
   python3 python3-venv git openssl iproute2 iptables
+  runc containernetworking-plugins conntrack docker.io busybox-static
 )
 if [ "${1:-}" = "--tests" ]; then packages+=("${test_packages[@]}"); fi
 
