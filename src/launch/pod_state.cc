@@ -139,6 +139,10 @@ class PodReader {
     state_->name = TextAt(metadata, "name");
     state_->uid = TextAt(metadata, "uid");
     state_->node = TextAt(At(pod_, "spec"), "nodeName");
+    const Json& containers = At(At(pod_, "spec"), "containers");
+    if (containers.is_array() && !containers.empty()) {
+      state_->container = TextAt(containers[0], "name");
+    }
     state_->created_s = TimeAt(metadata, "creationTimestamp");
     const std::string index =
         TextAt(At(metadata, "annotations"), "batch.kubernetes.io/job-completion-index");

@@ -10,8 +10,9 @@ namespace capstan {
 
 struct PodState {
   std::string name, uid, node;
-  int index = -1;        // of an Indexed Job; -1: none
-  std::string job_name;  // Kubernetes Job
+  std::string container;  // ours: the first
+  int index = -1;         // of an Indexed Job; -1: none
+  std::string job_name;   // Kubernetes Job
   TaskState state = TaskState::kQueued;
   std::string reason;
   int restarts = 0;  // of its container

@@ -180,7 +180,9 @@ class Loader {
     plugin.interactive = mode != "Never";
     bool with_cluster = false;
     RETURN_IF_ERROR(node["provideClusterInfo"].Get(&with_cluster));
-    if (with_cluster) ASSIGN_OR_RETURN(plugin.cluster_info, ClusterInfo());
+    if (with_cluster) {
+      ASSIGN_OR_RETURN(plugin.cluster_info, ClusterInfo());
+    }
     connection_.exec = std::move(plugin);
     return OkStatus();
   }

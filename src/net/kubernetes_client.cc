@@ -69,6 +69,8 @@ std::string LogTarget(const PodLogQuery& query, const std::string& namespace_nam
                                    query.pod, PercentEncode(query.container));
   if (query.follow) target += "&follow=true";
   if (query.previous) target += "&previous=true";
+  if (query.timestamps) target += "&timestamps=true";
+  if (!query.since.empty()) target += "&sinceTime=" + PercentEncode(query.since);
   if (query.tail_lines >= 0) target += fmt::format("&tailLines={}", query.tail_lines);
   return target;
 }

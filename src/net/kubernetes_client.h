@@ -48,6 +48,8 @@ struct PodLogQuery {
   bool follow = false;
   bool previous = false;    // of the container before its restart
   int64_t tail_lines = -1;  // -1: all
+  bool timestamps = false;  // each line begins with the time it was written, and a blank
+  std::string since;        // not before this time, to the second
 };
 
 struct KubernetesClientOptions {
