@@ -36,4 +36,6 @@ sleep 1
 awk -v dir="$dir/" 'index($2, dir) == 1 { print $2 }' /proc/mounts | sort -r | while read -r mount; do umount -l "$mount"; done
 for network in $networks; do ip netns del "$network" 2> /dev/null; done
 ip netns del "$ns" 2> /dev/null
+# Control groups, the innermost first.
+find /sys/fs/cgroup -mindepth 1 -depth -type d -path "*/$ns*" -exec rmdir {} + 2> /dev/null
 rm -rf "$dir"

@@ -46,6 +46,22 @@ network() {
   inside sysctl -qw net.bridge.bridge-nf-call-iptables=1 2> /dev/null || true
 }
 
+# Pods' control groups lie beneath one of our own: two kubelets with the same root would end each other's pods.
+control_groups() {
+  local hierarchy group
+  for hierarchy in /sys/fs/cgroup /sys/fs/cgroup/*; do
+    # Version 2, or one controller of version 1.
+    if [ ! -e "$hierarchy/cgroup.procs" ] || [ -L "$hierarchy" ] || [ ! -w "$hierarchy/cgroup.procs" ]; then continue; fi
+    if [ -e /sys/fs/cgroup/cgroup.procs ] && [ "$hierarchy" != /sys/fs/cgroup ]; then continue; fi
+    group="$hierarchy/$ns"
+    mkdir -p "$group"
+    if [ -e "$group/cpuset.cpus" ] && [ "$hierarchy" != /sys/fs/cgroup ]; then
+      cat "$hierarchy/cpuset.cpus" > "$group/cpuset.cpus"
+      cat "$hierarchy/cpuset.mems" > "$group/cpuset.mems"
+    fi
+  done
+}
+
 certificate() {  # NAME SUBJECT [ALTERNATIVE NAMES]
   openssl req -newkey rsa:2048 -nodes -keyout "$1.key" -out "$1.csr" -subj "$2" 2> /dev/null
   openssl x509 -req -in "$1.csr" -CA ca.crt -CAkey ca.key -CAcreateserial -days 30 -out "$1.crt" \
@@ -138,6 +154,7 @@ kind: KubeletConfiguration
 authentication: {anonymous: {enabled: false}, webhook: {enabled: true}, x509: {clientCAFile: $dir/pki/ca.crt}}
 authorization: {mode: Webhook}
 cgroupDriver: cgroupfs
+cgroupRoot: /$ns
 failCgroupV1: false
 failSwapOn: false
 clusterDNS: ["$node"]
@@ -165,20 +182,28 @@ conntrack: {maxPerCore: 0, min: 0}
 END
   run proxy kube-proxy --config="$dir/proxy.yaml"
   cat > "$dir/Corefile" <<END
-.:53 {
+cluster.local in-addr.arpa {
   bind $node
   errors
-  kubernetes cluster.local in-addr.arpa {
+  kubernetes {
     kubeconfig $dir/admin.kubeconfig capstan
   }
   cache 5
 }
+. {
+  bind $node
+  template ANY ANY {
+    rcode NXDOMAIN
+  }
+}
 END
+  # Names outside of the cluster do not exist: there is nobody to ask.
   run coredns coredns -conf "$dir/Corefile"
   await "the node" 240 kubectl_admin wait --for=condition=Ready node/node0 --timeout=1s
 }
 
 network
+control_groups
 certificates
 control_plane
 containers

@@ -27,7 +27,8 @@ StatusOr<std::string> DecodeBase64(std::string_view text) {
   const int size = EVP_DecodeBlock(reinterpret_cast<unsigned char*>(bytes.data()),
                                    reinterpret_cast<const unsigned char*>(dense.data()),
                                    static_cast<int>(dense.size()));
-  if (size < 0 || padding > 2 || dense.size() % 4 != 0) return Error("this is not base64");
+  const bool padded_inside = dense.find_last_not_of('=') > end && end != std::string::npos;
+  if (size < 0 || padding > 2 || padded_inside) return Error("this is not base64");
   bytes.resize(static_cast<size_t>(size) - padding);
   return bytes;
 }

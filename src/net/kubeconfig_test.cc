@@ -112,6 +112,7 @@ TEST_F(KubeconfigTest, WhatIsMissingIsNamed) {
   options_.path = Write("config",
                         "clusters: [{name: x, cluster: {server: host}}]\ncontexts: "
                         "[{name: x, context: {cluster: x}}]\ncurrent-context: x\n");
+  options_.context = "";
   EXPECT_TRUE(Contains(Load().status(), "server is \"host\", wanted a URL")) << Load().status();
 }
 
