@@ -54,8 +54,8 @@ int JobOutline::task_count() const {
   return count;
 }
 
-JobOutline OutlineOf(const Plan& plan, const std::vector<KubernetesObject>& objects) {
-  JobOutline outline{.hash = HashOf(objects),
+JobOutline OutlineOf(const Plan& plan, const std::vector<KubernetesObject>& hashed) {
+  JobOutline outline{.hash = HashOf(hashed),
                      .one_job = plan.one_job,
                      .dynamic_workers = plan.spec.dynamic_workers,
                      .cluster_domain = plan.spec.cluster_domain,
@@ -114,13 +114,13 @@ StatusOr<JobOutline> ParseOutline(const std::string& text) {
   return outline;
 }
 
-std::vector<KubernetesObject> WithOutline(const Plan& plan, std::vector<KubernetesObject> objects) {
-  const std::string text = OutlineText(OutlineOf(plan, objects));
+std::vector<KubernetesObject> WithOutline(const JobOutline& outline, bool suspended,
+                                          std::vector<KubernetesObject> objects) {
   for (KubernetesObject& object : objects) {
     if (!object.is_anchor) continue;
     Json json = Json::parse(object.json, nullptr, false);
-    json["metadata"]["annotations"][kOutlineAnnotation] = text;
-    if (plan.spec.suspended) json["metadata"]["annotations"][kSuspendedAnnotation] = "true";
+    json["metadata"]["annotations"][kOutlineAnnotation] = OutlineText(outline);
+    if (suspended) json["metadata"]["annotations"][kSuspendedAnnotation] = "true";
     object.json = json.dump();
   }
   return objects;

@@ -23,7 +23,7 @@ struct JobOutline {
     int port = 0;
     std::string job_name;  // Kubernetes Job
   };
-  std::string hash;         // of the objects as rendered: the same job file gives the same
+  std::string hash;         // of what the job file asks for, whatever the cluster
   std::vector<Role> roles;  // in layout L1 the indexes of the one Job, in this order
   bool one_job = false;
   bool dynamic_workers = false;
@@ -34,12 +34,14 @@ struct JobOutline {
   int task_count() const;
 };
 
-JobOutline OutlineOf(const Plan& plan, const std::vector<KubernetesObject>& objects);
+// `hashed`: the objects that the hash is of.
+JobOutline OutlineOf(const Plan& plan, const std::vector<KubernetesObject>& hashed);
 std::string OutlineText(const JobOutline& outline);
 StatusOr<JobOutline> ParseOutline(const std::string& text);
 
-// The objects with the outline on the anchor.
-std::vector<KubernetesObject> WithOutline(const Plan& plan, std::vector<KubernetesObject> objects);
+// The objects with the outline on the anchor, and the wish to be suspended.
+std::vector<KubernetesObject> WithOutline(const JobOutline& outline, bool suspended,
+                                          std::vector<KubernetesObject> objects);
 // Of an anchor as the API server gives it. kNotFound: it has none, so that it is not ours.
 StatusOr<JobOutline> OutlineIn(const std::string& anchor);
 

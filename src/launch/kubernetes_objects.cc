@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "launch/job_objects.h"
+#include "launch/job_outline.h"
 #include "launch/serving_objects.h"
 #include "launch/task_pod.h"
 #include "launch/yaml_text.h"
@@ -58,9 +59,10 @@ StatusOr<int> ParseKubernetesMinor(const std::string& version) {
   return minor;
 }
 
-StatusOr<std::vector<KubernetesObject>> RenderObjects(const Plan& plan,
-                                                      const KubernetesTarget& target,
-                                                      std::vector<std::string>* warnings) {
+namespace {
+
+StatusOr<std::vector<KubernetesObject>> RenderBare(const Plan& plan, const KubernetesTarget& target,
+                                                   std::vector<std::string>* warnings) {
   if (plan.engine != EngineKind::kKubernetes)
     return Error("the plan is for a {} run", NameOf(plan.engine));
   KubernetesTarget chosen = target;
@@ -86,6 +88,19 @@ StatusOr<std::vector<KubernetesObject>> RenderObjects(const Plan& plan,
     std::move(serving.begin(), serving.end(), std::back_inserter(objects));
   }
   return objects;
+}
+
+}  // namespace
+
+StatusOr<std::vector<KubernetesObject>> RenderObjects(const Plan& plan,
+                                                      const KubernetesTarget& target,
+                                                      std::vector<std::string>* warnings) {
+  ASSIGN_OR_RETURN(std::vector<KubernetesObject> objects, RenderBare(plan, target, warnings));
+  // The job is the same whatever its cluster is: its hash is that of one version and no gang.
+  std::vector<std::string> unused;
+  ASSIGN_OR_RETURN(const std::vector<KubernetesObject> hashed,
+                   RenderBare(plan, {.gang = GangRoute::kNone}, &unused));
+  return WithOutline(OutlineOf(plan, hashed), plan.spec.suspended, std::move(objects));
 }
 
 std::string ObjectsAsYaml(const std::vector<KubernetesObject>& objects) {

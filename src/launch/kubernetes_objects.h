@@ -48,7 +48,8 @@ inline constexpr char kJobLabel[] = "capstan/job";
 inline constexpr char kRoleLabel[] = "capstan/role";
 inline constexpr char kServeLabel[] = "capstan/serve";
 inline constexpr char kBoardLabel[] = "capstan/tensorboard";
-// On the anchor: seconds until all tasks must run, for whoever looks after the job.
+// On the anchor, beside the job's outline (launch/job_outline.h): seconds until all tasks must run,
+// for whoever looks after the job.
 inline constexpr char kStartTimeoutAnnotation[] = "capstan/start-timeout-seconds";
 
 struct KubernetesObject {

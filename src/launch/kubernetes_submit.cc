@@ -63,8 +63,11 @@ class Submit {
                      RenderObjects(plan_, target, &warnings));
     for (const std::string& warning : warnings) options_.notice(warning);
     gang_ = gang;
-    outline_ = OutlineOf(plan_, objects);
-    objects_ = WithOutline(plan_, std::move(objects));
+    objects_ = std::move(objects);
+    for (const KubernetesObject& object : objects_) {
+      if (!object.is_anchor) continue;
+      ASSIGN_OR_RETURN(outline_, OutlineIn(object.json));
+    }
     return OkStatus();
   }
 
@@ -93,7 +96,8 @@ class Submit {
       if (!found_.contains(i)) continue;
       if (objects_[i].is_anchor) {
         RETURN_IF_ERROR(CheckAnchor(objects_[i], found_[i]));
-      } else if (objects_[i].is_owned && OwnerOf(found_[i]) != anchor_uid_) {
+      } else if (objects_[i].is_owned &&
+                 (anchor_uid_.empty() || OwnerOf(found_[i]) != anchor_uid_)) {
         return Taken(objects_[i]);
       }
     }

@@ -24,7 +24,7 @@ class ClickTraining:
         name = pathlib.Path(self.files).name
         return {"model_file": f"{root}/model.yaml", "train_files": f"{root}/{name}", "train_batch_size": 50,
                 "epoch_number": epochs, "seed": 5, "sync": "true", "slices": 4,
-                "checkpoint_path": f"{root}/checkpoint", "checkpoint_secs": 1, "steps_to_validate": 100}
+                "checkpoint_path": f"{root}/checkpoint", "checkpoint_secs": 2, "steps_to_validate": 100}
 
     def command(self, epochs, **more):
         flags = self.flags("/data", epochs) | {"output_path": "/data/events", "model_path": "/data/export",

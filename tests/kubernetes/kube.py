@@ -120,6 +120,9 @@ class Job:
                 "cpu": "50m", "memory": "200Mi", "start_timeout": "60s",
                 "volumes": [{"mount": "/data", "host_path": str(self.folder)}],
                 "ps": {"replicas": 2}, "worker": {"replicas": 2}} | keys
+        for role in ("ps", "worker"):
+            # A process 1 that was asked to end before it could listen never hears it.
+            file[role].setdefault("stop_timeout", "10s")
         self.file.write_text(json.dumps(file))
         return self
 

@@ -31,13 +31,15 @@ def test_out_of_memory(job):
     job.write(["/bin/busybox", "sh", "-c", "exec tail /dev/zero"], memory="20Mi", ps={"replicas": 0},
               worker={"replicas": 1}, retries={"limit": 0, "codes": {"137": "fail"}}, unsupervised=True)
     job.submit()
-    assert "failed" in job.wait_for("out of memory: its limit is 20Mi").split("\n")[0]
+    job.wait_for("failed")
+    assert "out of memory: its limit is 20Mi" in job.status().split("\n")[0]
 
 
 def test_a_program_that_fails(job):
     job.write(["/bin/busybox", "sh", "-c", "exit 5"], ps={"replicas": 0}, worker={"replicas": 1}, unsupervised=True)
     job.submit()
-    assert "failed" in job.wait_for("exited with code 5").split("\n")[0]
+    job.wait_for("failed")
+    assert "exited with code 5" in job.status().split("\n")[0]
 
 
 def test_name_too_long(job):

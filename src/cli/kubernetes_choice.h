@@ -1,0 +1,26 @@
+// The Kubernetes engine as this process's environment has it.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/status.h"
+#include "launch/engine.h"
+
+namespace capstan {
+
+struct KubernetesFlags {
+  std::string kubeconfig;      // "": KUBECONFIG's list, ~/.kube/config, or the pod's own
+  std::string context;         // "": the current one
+  std::string namespace_name;  // "": the context's
+};
+
+// Notices go to standard error as lines of `command`.
+std::unique_ptr<Engine> MakeKubernetesEngine(const KubernetesFlags& flags,
+                                             const std::string& command);
+
+// Where jobs go when neither a flag nor the file says: for PlanOptions::default_namespace, since
+// addresses of tasks have it in them.
+StatusOr<std::string> ContextNamespace(const KubernetesFlags& flags);
+
+}  // namespace capstan
