@@ -249,8 +249,8 @@ class PodReader {
 }  // namespace
 
 std::string SchedulerWords(const std::string& message) {
-  // "0/1 nodes are available: 1 Insufficient memory. preemption: 0/1 nodes are available: …"
-  std::string words = message.substr(0, message.find(" preemption:"));
+  // "0/1 nodes are available: 1 Insufficient memory. no new claims to deallocate, preemption: …"
+  std::string words = message.substr(0, message.find(". "));
   while (words.ends_with('.') || words.ends_with(' ')) words.pop_back();
   return words.empty() ? "waits for a node" : "waits for a node: " + words;
 }

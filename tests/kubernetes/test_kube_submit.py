@@ -114,7 +114,7 @@ def test_too_few_devices_are_let_go(job, clicks, devices):
     try:
         until(lambda: job.kube.get("pod", "holder")["status"]["phase"] == "Running", "the holder")
         clicks.write(job, flags={"start_timeout": 15}, start_timeout="15s",
-                     worker={"replicas": 2, "gpus": 1, "gpu_resource": "example.com/device"})
+                     ps={"replicas": 2, "gpus": 1, "gpu_resource": "example.com/device"})
         said = job.submit().stderr
         assert "the job wants 2 example.com/device, 1 are free" in said
         waiting = job.wait_for("Insufficient example.com/device").split("\n")[0]
