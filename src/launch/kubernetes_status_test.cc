@@ -27,7 +27,7 @@ constexpr char kRunning[] = R"({"phase": "Running", "containerStatuses": [{"name
     "restartCount": 0, "state": {"running": {"startedAt": "1970-01-01T00:16:00Z"}}}]})";
 constexpr char kPending[] = R"({"phase": "Pending", "conditions": [{"type": "PodScheduled",
     "status": "False", "reason": "Unschedulable", "message":
-    "0/1 nodes are available: 1 Insufficient memory. preemption: 0/1 nodes are available."}]})";
+    "0/1 nodes are available: 1 Insufficient memory. no new claims, preemption: 0/1 nodes."}]})";
 
 std::string Failed(int code, const std::string& reason = "Error") {
   return fmt::format(R"({{"phase": "Failed", "containerStatuses": [{{"name": "task",
@@ -85,6 +85,17 @@ TEST(PodStateTest, WordsForWhatDoesNotRun) {
   EXPECT_EQ(words(Failed(5)), "exited with code 5");
   EXPECT_EQ(words(Failed(143)), "ended by signal 15");
   EXPECT_EQ(words("{}"), "waits for a node");
+}
+
+TEST(PodStateTest, InitContainersFailToo) {
+  const PodState pod = StateOfPod(
+      Pod("j", 0, R"({"phase": "Failed", "initContainerStatuses": [{"name": "copy",
+          "state": {"terminated": {"exitCode": 128, "reason": "StartError", "message": "none"}}}],
+          "containerStatuses": [{"name": "task", "state": {"waiting": {"reason":
+          "PodInitializing"}}}]})"),
+      {});
+  EXPECT_EQ(pod.state, TaskState::kFailed);
+  EXPECT_EQ(pod.reason, "init container copy: the command cannot be started: none");
 }
 
 TEST(PodStateTest, EventsTellOfVolumes) {

@@ -243,11 +243,11 @@ Status Planner::WordsFor(const RolePlan& role, const TaskPlace& place, TaskPlan*
   RETURN_IF_ERROR(put(program.args, &task->args));
   if (role.is_capstan && is_cluster()) {
     std::vector<std::string>* words = task->args.empty() ? &task->command : &task->args;
-    AddSecurityFlags(words);
     // Tasks that wait for others give up their places by themselves: nobody looks after the job.
     if (job().start_timeout_s > 0 && !HasFlag(*words, "--start_timeout")) {
       words->push_back(fmt::format("--start_timeout={}", job().start_timeout_s));
     }
+    AddSecurityFlags(words);
   }
   if (role.supervised) Supervise(role, place, task);
   return OkStatus();

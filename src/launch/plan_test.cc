@@ -64,7 +64,7 @@ TEST(Plan, LocalRunsSeeFoldersInPlaceOfMounts) {
   const Plan plan = Planned(kCapstan);
   EXPECT_EQ(plan.tasks()[0]->command,
             (std::vector<std::string>{"capstan", "train", "--checkpoint_path=jobs/d/ck",
-                                      "--train_files=jobs/d/a,jobs/d/b"}));
+                                      "--train_files=jobs/d/a,jobs/d/b", "--start_timeout=600"}));
 }
 
 TEST(Plan, DockerRun) {

@@ -174,7 +174,10 @@ class PodReader {
     const Json& now = At(container, "state");
     const std::string words = WaitingWords(At(now, "waiting"), TextAt(container, "image"));
     if (!words.empty()) state_->reason = words;
-    if (init) return;
+    if (init) {
+      ReadInitContainer(container);
+      return;
+    }
     state_->restarts += IntAt(container, "restartCount", 0);
     state_->started_s = std::max(state_->started_s, TimeAt(At(now, "running"), "startedAt"));
     const Json& before = At(At(container, "lastState"), "terminated");
@@ -188,6 +191,16 @@ class PodReader {
       state_->exit_code = 0;
     }
     runs_ = runs_ || At(now, "running").is_object();
+  }
+
+  void ReadInitContainer(const Json& container) {
+    for (const char* key : {"lastState", "state"}) {
+      const Json& ended = At(At(container, key), "terminated");
+      if (!ended.is_object() || IntAt(ended, "exitCode", 0) == 0) continue;
+      const std::string name = TextAt(container, "name");
+      end_words_ = fmt::format("init container {}: {}", name, TerminatedWords(pod_, name, ended));
+      state_->exit_code = IntAt(ended, "exitCode", -1);
+    }
   }
 
   void ReadRunning() {

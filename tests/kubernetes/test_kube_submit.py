@@ -8,8 +8,9 @@ import sys
 
 import pytest
 
+import program
 from click_training import EXAMPLES
-from kube import CLI, until
+from kube import CLI, IMAGE, until
 
 RELAY = pathlib.Path(__file__).with_name("relay.py")
 
@@ -129,8 +130,33 @@ def test_too_few_devices_are_let_go(job, clicks, devices):
 
 def test_one_job_for_all_tasks(job, clicks):
     """Layout L1."""
+    if not (program.BUILD / "capstan-task").exists():
+        pytest.skip("capstan-task is not built: it tells the tasks of one Job apart")
     clicks.write(job, epochs=1)
     job.submit(layout="L1")
     job.wait_for_success()
     assert job.counts() == (EXAMPLES, EXAMPLES, 0, 0)
     assert len(job.objects("jobs")) == 1
+
+
+def test_a_tfjob_as_it_is(job, clicks):
+    """A manifest of kubeflow.org/v1, submitted without an operator; its image is ours under its name."""
+    image = "docker.io/kubeflow/tf-dist-mnist-test:1.0"
+    job.kube.run("ctr", "-a", job.kube.folder / "run/containerd.sock", "-n", "k8s.io", "images", "tag", "--force",
+                 IMAGE, image)
+    clicks.put_into(job.folder)
+    template = {"spec": {
+        "containers": [{"name": "tensorflow", "image": image, "imagePullPolicy": "Never",
+                        "command": clicks.command(1), "ports": [{"name": "tfjob-port", "containerPort": 2222}],
+                        "volumeMounts": [{"name": "data", "mountPath": "/data"}]}],
+        "volumes": [{"name": "data", "hostPath": {"path": str(job.folder)}}]}}
+    job.file.write_text(json.dumps({
+        "apiVersion": "kubeflow.org/v1", "kind": "TFJob", "metadata": {"name": job.name},
+        "spec": {"runPolicy": {"cleanPodPolicy": "None"},
+                 "tfReplicaSpecs": {"PS": {"replicas": 1, "restartPolicy": "OnFailure", "template": template},
+                                    "Worker": {"replicas": 2, "restartPolicy": "OnFailure", "template": template}}}}))
+    job.submit()
+    job.wait_for_success()
+    assert job.counts() == (EXAMPLES, EXAMPLES, 0, 0)
+    labels = job.pods("ps")[0]["metadata"]["labels"]
+    assert labels["training.kubeflow.org/job-name"] == job.name
