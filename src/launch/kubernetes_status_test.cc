@@ -88,12 +88,12 @@ TEST(PodStateTest, WordsForWhatDoesNotRun) {
 }
 
 TEST(PodStateTest, InitContainersFailToo) {
-  const PodState pod = StateOfPod(
-      Pod("j", 0, R"({"phase": "Failed", "initContainerStatuses": [{"name": "copy",
+  const PodState pod =
+      StateOfPod(Pod("j", 0, R"({"phase": "Failed", "initContainerStatuses": [{"name": "copy",
           "state": {"terminated": {"exitCode": 128, "reason": "StartError", "message": "none"}}}],
           "containerStatuses": [{"name": "task", "state": {"waiting": {"reason":
           "PodInitializing"}}}]})"),
-      {});
+                 {});
   EXPECT_EQ(pod.state, TaskState::kFailed);
   EXPECT_EQ(pod.reason, "init container copy: the command cannot be started: none");
 }

@@ -120,21 +120,24 @@ class Submit {
           absl::StatusCode::kAborted,
           fmt::format("job {} is being deleted: submit again when it is gone", plan_.spec.name));
     }
+    // Another hash with no difference: another version of this program rendered it.
     if (outline->hash != outline_.hash) {
       std::string difference = DifferenceOf(anchor.json, found);
       if (difference.empty()) difference = DifferenceOfOthers();
-      return MakeStatus(
-          absl::StatusCode::kAlreadyExists,
-          fmt::format("there is another job {} in namespace {}: {}; delete it, or choose "
-                      "another name",
-                      plan_.spec.name, plan_.namespace_name,
-                      difference.empty() ? "it was submitted from another file" : difference));
+      if (!difference.empty()) return Conflict(difference);
     }
     anchor_uid_ = UidOf(found);
     ended_ = state.complete || state.failed;
     suspended_ = state.suspended;
     wanted_suspended_ = state.wanted_suspended;
     return OkStatus();
+  }
+
+  Status Conflict(const std::string& difference) const {
+    return MakeStatus(absl::StatusCode::kAlreadyExists,
+                      fmt::format("there is another job {} in namespace {}: {}; delete it, or "
+                                  "choose another name",
+                                  plan_.spec.name, plan_.namespace_name, difference));
   }
 
   std::string DifferenceOfOthers() {

@@ -83,14 +83,6 @@ def test_somebody_elses_service(job, clicks):
         job.kube.kubectl("delete", "service", job.name)
 
 
-def test_scale_of_dynamic_workers(job):
-    job.write(["/bin/busybox", "sh", "-c", "sleep 600"], ps={"replicas": 0}, unsupervised=True)
-    job.submit()
-    until(lambda: len(job.pods("worker", "Running")) == 2, job.status)
-    refused = job.kube.capstan("scale", job.name, "worker=3", exit_code=1).stderr
-    assert "know 2 workers by name" in refused
-
-
 DEVICES = 3
 
 
@@ -139,24 +131,43 @@ def test_one_job_for_all_tasks(job, clicks):
     assert len(job.objects("jobs")) == 1
 
 
-def test_a_tfjob_as_it_is(job, clicks):
-    """A manifest of kubeflow.org/v1, submitted without an operator; its image is ours under its name."""
+def write_tfjob(job, clicks, epochs, workers, **spec):
+    """A manifest of kubeflow.org/v1; its image is ours under its name."""
     image = "docker.io/kubeflow/tf-dist-mnist-test:1.0"
     job.kube.run("ctr", "-a", job.kube.folder / "run/containerd.sock", "-n", "k8s.io", "images", "tag", "--force",
                  IMAGE, image)
     clicks.put_into(job.folder)
     template = {"spec": {
+        "terminationGracePeriodSeconds": 10,
         "containers": [{"name": "tensorflow", "image": image, "imagePullPolicy": "Never",
-                        "command": clicks.command(1), "ports": [{"name": "tfjob-port", "containerPort": 2222}],
+                        "command": clicks.command(epochs), "ports": [{"name": "tfjob-port", "containerPort": 2222}],
                         "volumeMounts": [{"name": "data", "mountPath": "/data"}]}],
         "volumes": [{"name": "data", "hostPath": {"path": str(job.folder)}}]}}
     job.file.write_text(json.dumps({
         "apiVersion": "kubeflow.org/v1", "kind": "TFJob", "metadata": {"name": job.name},
-        "spec": {"runPolicy": {"cleanPodPolicy": "None"},
-                 "tfReplicaSpecs": {"PS": {"replicas": 1, "restartPolicy": "OnFailure", "template": template},
-                                    "Worker": {"replicas": 2, "restartPolicy": "OnFailure", "template": template}}}}))
+        "spec": spec | {"tfReplicaSpecs": {
+            "PS": {"replicas": 1, "restartPolicy": "OnFailure", "template": template},
+            "Worker": {"replicas": workers, "restartPolicy": "OnFailure", "template": template}}}}))
+
+
+def test_a_tfjob_as_it_is(job, clicks):
+    write_tfjob(job, clicks, 1, workers=2, runPolicy={"cleanPodPolicy": "None"})
     job.submit()
+    # Without dynamic workers each task knows the others by name.
+    refused = job.kube.capstan("scale", "worker=3", job.name, exit_code=1).stderr
+    assert "know 2 workers by name" in refused
     job.wait_for_success()
     assert job.counts() == (EXAMPLES, EXAMPLES, 0, 0)
     labels = job.pods("ps")[0]["metadata"]["labels"]
     assert labels["training.kubeflow.org/job-name"] == job.name
+
+
+def test_dynamic_workers_are_scaled(job, clicks):
+    write_tfjob(job, clicks, 8, workers=1, enableDynamicWorker=True)
+    job.submit()
+    job.wait_for_checkpoint()
+    job.kube.capstan("scale", "worker=2", job.name)
+    until(lambda: len(job.pods("worker", "Running")) == 2, job.status)
+    assert f"{job.name}-worker-1" in job.status()
+    job.wait_for_success()
+    assert job.counts() == (8 * EXAMPLES, 8 * EXAMPLES, 0, 0)
