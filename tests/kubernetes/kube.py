@@ -159,8 +159,8 @@ class Job:
     def wait_for_success(self, seconds=DEADLINE_S):
         def ended():
             words = self.status().split("\n")[0]
-            assert "failed" not in words, f"{self.status()}\n{self.logs()}"
-            return "succeeded" in words
+            assert f"{self.name} failed" not in words, f"{self.status()}\n{self.logs()}"
+            return f"{self.name} succeeded" in words
         until(ended, lambda: f"the end\n{self.status()}\n{self.logs()}", seconds)
 
     def wait_for_checkpoint(self):

@@ -31,14 +31,14 @@ def test_out_of_memory(job):
     job.write(["/bin/busybox", "sh", "-c", "exec tail /dev/zero"], memory="20Mi", ps={"replicas": 0},
               worker={"replicas": 1}, retries={"limit": 0, "codes": {"137": "fail"}}, unsupervised=True)
     job.submit()
-    job.wait_for("failed")
+    job.wait_for(f"{job.name} failed")
     assert "out of memory: its limit is 20Mi" in job.status().split("\n")[0]
 
 
 def test_a_program_that_fails(job):
     job.write(["/bin/busybox", "sh", "-c", "exit 5"], ps={"replicas": 0}, worker={"replicas": 1}, unsupervised=True)
     job.submit()
-    job.wait_for("failed")
+    job.wait_for(f"{job.name} failed")
     assert "exited with code 5" in job.status().split("\n")[0]
 
 

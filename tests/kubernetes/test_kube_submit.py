@@ -115,7 +115,7 @@ def test_too_few_devices_are_let_go(job, clicks, devices):
         until(lambda: job.condition(f"{job.name}-worker", "Failed") and job.condition(f"{job.name}-ps", "Failed"),
               job.status)
         assert not job.pods(phase="Running")
-        assert "failed" in job.status().split("\n")[0]
+        assert f"{job.name} failed" in job.status()
     finally:
         job.kube.kubectl("delete", "pod", "holder", "--force", "--grace-period=0")
 
