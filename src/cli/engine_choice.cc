@@ -59,6 +59,7 @@ void DeclareEngineFlags(FlagSet* f, EngineFlags* v) {
   f->Group("engine");
   f->Add("engine", &v->engine, "where the job runs: local, docker or kubernetes");
   f->Add("namespace", &v->namespace_name, "Kubernetes: of the job; empty: the context's");
+  DeclareKubernetesFlags(f, &v->cluster);
 }
 
 StatusOr<std::unique_ptr<Engine>> MakeEngine(const EngineFlags& v) {
@@ -67,14 +68,19 @@ StatusOr<std::unique_ptr<Engine>> MakeEngine(const EngineFlags& v) {
   switch (*kind) {
     case EngineKind::kLocal:
       return MakeLocalEngine();
+    case EngineKind::kKubernetes: {
+      KubernetesFlags cluster = v.cluster;
+      cluster.namespace_name = v.namespace_name;
+      return MakeKubernetesEngine(cluster);
+    }
     case EngineKind::kDocker:
-    case EngineKind::kKubernetes:
       break;
   }
-  return MakeStatus(absl::StatusCode::kUnimplemented,
-                    fmt::format("engine {} is not in this capstan: wanted --engine=local; `capstan "
-                                "render` shows what would be started",
-                                NameOf(*kind)));
+  return MakeStatus(
+      absl::StatusCode::kUnimplemented,
+      fmt::format("engine {} is not in this capstan: wanted --engine=local or kubernetes; `capstan "
+                  "render` shows what would be started",
+                  NameOf(*kind)));
 }
 
 }  // namespace capstan

@@ -6,6 +6,7 @@
 
 #include "base/status.h"
 #include "cli/flags.h"
+#include "cli/kubernetes_choice.h"
 #include "launch/engine.h"
 
 namespace capstan {
@@ -13,6 +14,7 @@ namespace capstan {
 struct EngineFlags {
   std::string engine;          // holds the command's default when declared
   std::string namespace_name;  // Kubernetes
+  KubernetesFlags cluster;     // but for the namespace
 };
 
 // For commands that name a job; those that have its file declare JobFlags.

@@ -149,7 +149,9 @@ Status SubmitFile(const JobFlags& values, const std::string& path) {
   const auto fs = NewLocalFileSystem();
   ASSIGN_OR_RETURN(const Plan plan, PlanFromFlags(*fs, values, path, nullptr));
   ASSIGN_OR_RETURN(const std::unique_ptr<Engine> engine,
-                   MakeEngine({.engine = values.engine, .namespace_name = plan.namespace_name}));
+                   MakeEngine({.engine = values.engine,
+                               .namespace_name = plan.namespace_name,
+                               .cluster = values.cluster}));
   for (const std::string& warning : plan.warnings) {
     std::fprintf(stderr, "capstan submit: warning: %s\n", warning.c_str());
   }

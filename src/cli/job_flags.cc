@@ -20,6 +20,7 @@ void DeclareJobFlags(FlagSet* f, JobFlags* v) {
   f->Add("gang", &v->gang,
          "who places all tasks or none: none, podgroup, coscheduling, volcano, kueue; empty: the "
          "file's");
+  DeclareKubernetesFlags(f, &v->cluster);
 }
 
 StatusOr<Plan> PlanFromFlags(FileSystem& fs, const JobFlags& v, const std::string& path,
@@ -33,6 +34,10 @@ StatusOr<Plan> PlanFromFlags(FileSystem& fs, const JobFlags& v, const std::strin
   }
   options.one_job = v.layout == "L1" && options.engine == EngineKind::kKubernetes;
   options.namespace_name = v.namespace_name;
+  if (options.engine == EngineKind::kKubernetes) {
+    // Without a cluster, jobs can still be rendered.
+    options.default_namespace = ContextNamespace(v.cluster).value_or("default");
+  }
   options.supervisor_image = v.supervisor_image;
   options.allow_ephemeral = v.allow_ephemeral;
   options.unsupervised = v.unsupervised;

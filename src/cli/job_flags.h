@@ -7,6 +7,7 @@
 #include "base/file_system.h"
 #include "base/status.h"
 #include "cli/flags.h"
+#include "cli/kubernetes_choice.h"
 #include "launch/kubernetes_objects.h"
 #include "launch/plan.h"
 
@@ -18,6 +19,7 @@ struct JobFlags {
   std::string supervisor_image = "capstan:latest";
   bool allow_ephemeral = false;
   bool unsupervised = false;
+  KubernetesFlags cluster;  // but for the namespace
 };
 
 void DeclareJobFlags(FlagSet* flags, JobFlags* values);

@@ -23,15 +23,22 @@ KubeconfigOptions OptionsOf(const KubernetesFlags& flags) {
 
 }  // namespace
 
-std::unique_ptr<Engine> MakeKubernetesEngine(const KubernetesFlags& flags,
-                                             const std::string& command) {
+void DeclareKubernetesFlags(FlagSet* f, KubernetesFlags* v) {
+  f->Add(
+      "kubeconfig", &v->kubeconfig,
+      "file that names clusters and users; empty: KUBECONFIG's list, ~/.kube/config, or the pod's "
+      "own account");
+  f->Add("context", &v->context, "of the kubeconfig; empty: the current one");
+}
+
+std::unique_ptr<Engine> MakeKubernetesEngine(const KubernetesFlags& flags) {
   // Both have no state.
   static const std::unique_ptr<FileSystem> fs = NewLocalFileSystem();
   static SystemClock clock;
   KubernetesEngineOptions options{.kubeconfig = OptionsOf(flags), .fs = fs.get(), .clock = &clock};
   options.sleep = [](std::chrono::milliseconds time) { std::this_thread::sleep_for(time); };
-  options.notice = [command](const std::string& sentence) {
-    std::fprintf(stderr, "capstan %s: %s\n", command.c_str(), sentence.c_str());
+  options.notice = [](const std::string& sentence) {
+    std::fprintf(stderr, "capstan: %s\n", sentence.c_str());
   };
   return NewKubernetesEngine(std::move(options));
 }

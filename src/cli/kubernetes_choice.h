@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/status.h"
+#include "cli/flags.h"
 #include "launch/engine.h"
 
 namespace capstan {
@@ -15,9 +16,11 @@ struct KubernetesFlags {
   std::string namespace_name;  // "": the context's
 };
 
-// Notices go to standard error as lines of `command`.
-std::unique_ptr<Engine> MakeKubernetesEngine(const KubernetesFlags& flags,
-                                             const std::string& command);
+// --kubeconfig and --context; commands declare --namespace themselves.
+void DeclareKubernetesFlags(FlagSet* flags, KubernetesFlags* values);
+
+// Notices go to standard error.
+std::unique_ptr<Engine> MakeKubernetesEngine(const KubernetesFlags& flags);
 
 // Where jobs go when neither a flag nor the file says: for PlanOptions::default_namespace, since
 // addresses of tasks have it in them.

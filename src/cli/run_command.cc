@@ -104,7 +104,8 @@ int RunJob(FileSystem& fs, const JobFlags& values, const std::string& path, bool
   LocalPorts ports(uint64_t{random()} << 32 | random());
   const StatusOr<Plan> plan = PlanFromFlags(fs, values, path, [&ports] { return ports.Choose(); });
   if (!plan.ok()) return Fail("run", plan.status());
-  const EngineFlags engine_flags{.engine = values.engine, .namespace_name = plan->namespace_name};
+  const EngineFlags engine_flags{
+      .engine = values.engine, .namespace_name = plan->namespace_name, .cluster = values.cluster};
   std::unique_ptr<Engine> engines[3];
   for (auto& engine : engines) {
     StatusOr<std::unique_ptr<Engine>> made = MakeEngine(engine_flags);

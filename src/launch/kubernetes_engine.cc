@@ -10,7 +10,7 @@
 #include "launch/kubernetes_objects.h"
 #include "launch/kubernetes_status.h"
 #include "launch/kubernetes_submit.h"
-#include "launch/progress_line.h"
+#include "launch/step_line.h"
 #include "net/kubernetes_client.h"
 
 namespace capstan {
@@ -215,14 +215,15 @@ class KubernetesEngine : public Engine {
                                          .container = pods.back().container,
                                          .tail_lines = kProgressTail});
       if (!log.ok()) return;
-      Progress progress;
       for (std::string_view rest = *log; !rest.empty();) {
         const size_t end = std::min(rest.find('\n'), rest.size());
-        TakeProgress(rest.substr(0, end), &progress);
+        StepLine line;
+        if (ParseStepLine(rest.substr(0, end), &line)) {
+          leader->step = line.step;
+          leader->examples_per_second = line.examples_per_second;
+        }
         rest.remove_prefix(std::min(end + 1, rest.size()));
       }
-      leader->step = progress.step;
-      leader->examples_per_second = progress.examples_per_second;
       return;
     }
   }

@@ -4,7 +4,6 @@
 
 #include "launch/kubernetes_submit.h"
 #include "launch/log_lines.h"
-#include "launch/progress_line.h"
 
 namespace capstan {
 namespace {
@@ -236,18 +235,6 @@ TEST(LogLinesTest, CutAnywhereAndNeverTwice) {
   EXPECT_EQ(lines.last_time(), "2026-01-01T00:00:00.2Z");
   lines.Take(text + "2026-01-01T00:00:00.3Z cut\n");
   EXPECT_EQ(got, "one two||cut|");
-}
-
-TEST(ProgressLineTest, WordsOfSeveralPrograms) {
-  Progress progress;
-  EXPECT_TRUE(TakeProgress(
-      "x INFO worker 0: [0:00:02.6] Step: 51, loss: 0.5, 1979 examples/s, slow", &progress));
-  EXPECT_EQ(progress.step, 51);
-  EXPECT_EQ(progress.examples_per_second, 1979);
-  EXPECT_TRUE(TakeProgress("global_step=70 loss", &progress));
-  EXPECT_EQ(progress.step, 70);
-  EXPECT_FALSE(TakeProgress("Stepping 5, footstep: 6, step", &progress));
-  EXPECT_EQ(progress.step, 70);
 }
 
 }  // namespace

@@ -18,7 +18,7 @@ CACHE = pathlib.Path(os.environ.get("CAPSTAN_CACHE", pathlib.Path.home() / ".cac
 BIN = CACHE / "cluster/bin"
 PROGRAMS = ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl",
             "containerd", "containerd-shim-runc-v2", "ctr", "etcd", "coredns"]
-CLI = os.environ.get("CAPSTAN_KUBE_CLI", str(program.CAPSTAN))
+CLI = str(program.CAPSTAN)
 IMAGE = "docker.io/library/capstan:latest"
 DEADLINE_S = 120
 COUNTS = re.compile(r"examples: ([\d,]+) of ([\d,]+), ([\d,]+) twice, ([\d,]+) skipped")
