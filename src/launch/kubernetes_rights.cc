@@ -44,7 +44,7 @@ std::string RulesText(const std::vector<NeededRight>& rights) {
 }
 
 Status CheckRights(KubernetesClient* client, const std::string& namespace_name,
-                   const std::vector<NeededRight>& rights) {
+                   const std::vector<NeededRight>& rights, std::string* rules) {
   // Whoever may do everything is asked once.
   ASSIGN_OR_RETURN(const bool all, client->MayI("*", "*", "*", namespace_name));
   if (all) return OkStatus();
@@ -62,10 +62,10 @@ Status CheckRights(KubernetesClient* client, const std::string& namespace_name,
     missing.push_back(std::move(lacking));
   }
   if (missing.empty()) return OkStatus();
+  *rules = RulesText(missing);
   return MakeStatus(
       absl::StatusCode::kPermissionDenied,
-      fmt::format("we may not {} in namespace {}; a Role with these rules gives it:\n{}",
-                  fmt::join(words, ", "), namespace_name, RulesText(missing)));
+      fmt::format("we may not {} in namespace {}", fmt::join(words, ", "), namespace_name));
 }
 
 }  // namespace capstan

@@ -17,9 +17,9 @@ struct NeededRight {
 // Of a submit of these objects, and of looking after the job.
 std::vector<NeededRight> RightsFor(const std::vector<KubernetesObject>& objects);
 
-// kPermissionDenied: what is missing, and the rules of a Role that gives it.
+// kPermissionDenied names what is missing; `rules` gets the rules of a Role that gives it.
 Status CheckRights(KubernetesClient* client, const std::string& namespace_name,
-                   const std::vector<NeededRight>& rights);
+                   const std::vector<NeededRight>& rights, std::string* rules);
 
 // "- {apiGroups: [batch], resources: [jobs], verbs: [get, list]}" per line.
 std::string RulesText(const std::vector<NeededRight>& rights);

@@ -39,7 +39,14 @@ class Submit {
 
   Status Run() {
     RETURN_IF_ERROR(Render());
-    RETURN_IF_ERROR(CheckRights(client_, plan_.namespace_name, RightsFor(objects_)));
+    std::string rules;
+    const Status rights = CheckRights(client_, plan_.namespace_name, RightsFor(objects_), &rules);
+    if (!rules.empty()) {
+      options_.notice(
+          fmt::format("a Role in namespace {} with these rules gives what is missing:\n{}",
+                      plan_.namespace_name, rules));
+    }
+    RETURN_IF_ERROR(rights);
     RETURN_IF_ERROR(Look());
     if (ended_) {
       options_.notice(

@@ -138,9 +138,8 @@ bool TaskLife::IsTold(const TaskId& id, const Peer& peer) const {
     case Telling::kRelease:
       return peer.is_lead || peer.knows || peer.released;
     case Telling::kFailure:
-      // A follower's failure is the leading ones' to spread. Who never came is not waited for.
-      return peer.knows || peer.released || !peer.last_heard.has_value() ||
-             (!is_lead_ && !peer.is_lead);
+      // A follower's failure is the leading ones' to spread.
+      return peer.knows || peer.released || (!is_lead_ && !peer.is_lead);
     case Telling::kGone:
       return peer.knows || !peer.is_lead;
   }
