@@ -1,7 +1,9 @@
 #include "net/object_watch.h"
 
 #include <gtest/gtest.h>
+
 #include <sys/socket.h>
+#include <atomic>
 
 #include "net/scripted_server.h"
 
@@ -73,21 +75,22 @@ class ObjectWatchTest : public testing::Test {
   const std::unique_ptr<FileSystem> fs_ = NewLocalFileSystem();
   ManualClock clock_;
   std::string listed_ = "a";
+  // Requests to watch so far. The server's threads outlive the test's body.
+  std::atomic<int> watches_{0};
   std::unique_ptr<ScriptedServer> server_;
   std::unique_ptr<KubernetesClient> client_;
   std::unique_ptr<ObjectWatch> watch_;
 };
 
 TEST_F(ObjectWatchTest, FollowsEventsAndGoesOnBehindTheLastBookmark) {
-  int watches = 0;
-  Start([&watches](const Request& request) {
-    if (++watches == 1) {
+  Start([this](const Request& request) {
+    if (++watches_ == 1) {
       // Cut into pieces in the middle of an event; the connection is cut in the middle of another.
       const std::string added = Event("ADDED", Pod("b", 6));
       request.Send(added.substr(0, 10));
       request.Send(added.substr(10) + Event("DELETED", Pod("a", 7)) +
                    Event("BOOKMARK", Pod("", 9)) + R"({"type": "DEL)");
-    } else if (watches == 2) {
+    } else if (watches_ == 2) {
       request.Send(Event("ADDED", Pod("c", 10)));
     } else {
       char byte;
@@ -104,9 +107,8 @@ TEST_F(ObjectWatchTest, FollowsEventsAndGoesOnBehindTheLastBookmark) {
 }
 
 TEST_F(ObjectWatchTest, ListsAgainWhenItsPlaceIsGone) {
-  int watches = 0;
-  Start([this, &watches](const Request& request) {
-    if (++watches == 1) {
+  Start([this](const Request& request) {
+    if (++watches_ == 1) {
       listed_ = "z";
       request.Send(Event("ADDED", Pod("b", 6)) +
                    Event("ERROR", R"({"kind": "Status", "code": 410, "reason": "Expired"})"));
