@@ -96,7 +96,7 @@ def long_story(tmp_path_factory, synth):
 
 @pytest.fixture(scope="session")
 def medium_story(tmp_path_factory, synth):
-    """Long enough to be disturbed in the middle: 600 steps."""
+    """Long enough to be disturbed several times, on a fast machine too: 3,000 steps."""
     folder = tmp_path_factory.mktemp("medium")
     return Training(folder, None, model_file=write_model(folder), shuffle_block=1000, seed=5,
-                 train_files=synth("clicks", 60000, files=3), train_batch_size=100, epoch_number=1)
+                 train_files=synth("clicks", 60000, files=3), train_batch_size=100, epoch_number=5)

@@ -4,25 +4,14 @@ their chief is gone for good."""
 import pytest
 
 import program
-from cluster import until, write_model
-from training import Training
+from cluster import until
 
 SERVER, OTHER_SERVER = ("ps", 0), ("ps", 1)
 CHIEF, WORKER = ("worker", 0), ("worker", 1)
 NOT_SEEN = "the folder ck of worker 0 is not seen from here"
 
 
-EPOCHS = 6
-EXAMPLES = EPOCHS * 50_000
-
-
-@pytest.fixture(scope="module")
-def slow_story(tmp_path_factory, synth):
-    """Long enough to be disturbed several times: 3,000 steps."""
-    folder = tmp_path_factory.mktemp("slow")
-    return Training(folder, None, model_file=write_model(folder), shuffle_block=1000, seed=5,
-                    train_files=synth("clicks", 50000, files=3), train_batch_size=100,
-                    epoch_number=EPOCHS)
+EXAMPLES = 300_000  # of medium_story
 
 
 def newest_step(job):
@@ -42,10 +31,10 @@ def wait_for_step(job, step):
 
 
 @pytest.mark.parametrize("flags", [{"sync": True}, {}])
-def test_folders_of_their_own(slow_story, cluster, flags):
+def test_folders_of_their_own(medium_story, cluster, flags):
     """Servers and the chief are killed on the way; the chief's folder alone holds everything."""
     job = cluster(own_folders=True, checkpoint_secs=0, checkpoint_steps=100, **flags,
-                  **slow_story.flags)
+                  **medium_story.flags)
     job.start(OTHER_SERVER, CHIEF, WORKER).start(SERVER, checkpoint_path="of_its_own")
     wait_for_step(job, 100)
     job.kill(SERVER)
@@ -62,7 +51,7 @@ def test_folders_of_their_own(slow_story, cluster, flags):
         assert not list(job.folder_of(server).iterdir())
     assert not [path for path in job.checkpoints.iterdir() if ".part-" in path.name]
     if flags:
-        assert job.digest() == slow_story.digest()
+        assert job.digest() == medium_story.digest()
     assert job.counts() == (EXAMPLES, EXAMPLES, 0, 0)
 
 
@@ -107,10 +96,10 @@ def lose_the_chief(job):
     return places
 
 
-def test_servers_save_and_the_chief_goes_on_from_it(slow_story, cluster):
+def test_servers_save_and_the_chief_goes_on_from_it(medium_story, cluster):
     """No step is lost, though there was no checkpoint."""
     job = cluster(sync=True, checkpoint_secs=0, steps_to_validate=100,
-                  common={"peer_timeout": 1.5}, **slow_story.flags).start()
+                  common={"peer_timeout": 1.5}, **medium_story.flags).start()
     places = lose_the_chief(job)
     step = int(places[0].rsplit("rescue-", 1)[1].split(".")[0])
     assert step >= 100
@@ -128,17 +117,17 @@ def test_servers_save_and_the_chief_goes_on_from_it(slow_story, cluster):
     job.wait_for_log(CHIEF, f"saved by themselves after step {step} is a checkpoint now")
     job.wait()
     assert not list(job.checkpoints.glob("rescue-*"))
-    assert job.digest() == slow_story.digest()
+    assert job.digest() == medium_story.digest()
     assert job.counts() == (EXAMPLES, EXAMPLES, 0, 0)
 
 
 @pytest.mark.parametrize("flags, reason", [
     ({}, "parts of asynchronous training are of no one moment|1 of 2 parts of step"),
     ({"sync": True}, "1 of 2 parts of step")])
-def test_what_servers_saved_is_left_alone(slow_story, cluster, flags, reason):
+def test_what_servers_saved_is_left_alone(medium_story, cluster, flags, reason):
     """When it makes no checkpoint, the one before it counts."""
     job = cluster(checkpoint_secs=0, checkpoint_steps=70, steps_to_validate=100,
-                  common={"peer_timeout": 1.5}, **flags, **slow_story.flags).start()
+                  common={"peer_timeout": 1.5}, **flags, **medium_story.flags).start()
     wait_for_step(job, 70)
     lose_the_chief(job)
     if flags:
@@ -148,13 +137,13 @@ def test_what_servers_saved_is_left_alone(slow_story, cluster, flags, reason):
     job.wait_for_log(CHIEF, rf"is left where it is: .*({reason}).*; going on from step \d+")
     job.wait()
     if flags:
-        assert job.digest() == slow_story.digest()
+        assert job.digest() == medium_story.digest()
     assert job.counts() == (EXAMPLES, EXAMPLES, 0, 0)
 
 
-def test_servers_on_hosts_of_their_own_save_there(slow_story, cluster):
+def test_servers_on_hosts_of_their_own_save_there(medium_story, cluster):
     job = cluster(own_folders=True, sync=True, checkpoint_secs=0, steps_to_validate=100,
-                  common={"peer_timeout": 1.5}, **slow_story.flags)
+                  common={"peer_timeout": 1.5}, **medium_story.flags)
     job.start(OTHER_SERVER, CHIEF, WORKER).start(SERVER, checkpoint_path="of_its_own")
     places = lose_the_chief(job)
     for server, place, folder in zip([SERVER, OTHER_SERVER], places, ["of_its_own", "ck"]):
@@ -163,10 +152,10 @@ def test_servers_on_hosts_of_their_own_save_there(slow_story, cluster):
         program.inspect(job.folder_of(server) / place)
 
 
-def test_a_disk_that_is_full(slow_story, cluster):
+def test_a_disk_that_is_full(medium_story, cluster):
     """It ends with 3 all the same, and says why nothing is saved."""
     job = cluster(checkpoint_secs=0, steps_to_validate=100, common={"peer_timeout": 1.5},
-                  **slow_story.flags)
+                  **medium_story.flags)
     job.wrap = lambda task: ["sh", "-c", 'trap "" XFSZ; ulimit -f 8; exec "$@"', "sh"] if (
         task == SERVER) else []
     job.start()
