@@ -235,6 +235,7 @@ Status ClusterChief::AdvanceCheckpoint(bool force) {
     if (now - pause_began_ > kLongestPause) {  // somebody takes long over a batch
       Unpause();
       last_save_ = now;
+      no_checkpoint_before_ = now + kLongestPause;  // time to do it, also when we are asked to stop
     }
     return OkStatus();
   }
