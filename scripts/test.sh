@@ -52,7 +52,7 @@ asan_tests() {  # the rooms that parse, and those whose kernels index memory
   quietly ctest --test-dir build-asan --output-on-failure -R "$(IFS='|'; echo "^(${rooms[*]})$")"
 }
 tsan_tests() {  # the rooms with threads; OpenMP and gRPC are not instrumented, what uses them stays out
-  local rooms=(base_test task_test launch_test net_test data_test params_test ps_test)
+  local rooms=(base_test task_test net_test data_test params_test ps_test)
   quietly cmake --preset tsan -DCAPSTAN_TESTS=ON
   quietly ninja -C build-tsan "${rooms[@]}"
   quietly ctest --test-dir build-tsan --output-on-failure -R "$(IFS='|'; echo "^(${rooms[*]})$")"
