@@ -86,8 +86,8 @@ stories() {
   local skipped
   skipped="$(grep -E '^SKIPPED' build/stories.log || true)"
   if [ -n "$skipped" ]; then echo "$skipped"; fi
-  # In CI everything is there, but perhaps the data sets of 2016-2018.
-  if [ "${CI:-}" = true ] && grep -vq 'CAPSTAN_TEST_DATA' <<< "${skipped:-CAPSTAN_TEST_DATA}"; then
+  # In CI everything is there, but perhaps the data sets of 2016-2018, and what only another kernel could give.
+  if [ "${CI:-}" = true ] && grep -Evq 'CAPSTAN_TEST_DATA|this kernel has no' <<< "${skipped:-CAPSTAN_TEST_DATA}"; then
     echo "a story was skipped"
     return 1
   fi
