@@ -23,8 +23,8 @@ run build/capstan evaluate --model_path="$folder/export" --files="$folder/valid-
 run build/capstan predict --model_path="$folder/export" --files="$folder/valid-*.tfrecord" --output="$folder/predictions.csv"
 run head -n 4 "$folder/predictions.csv"
 echo
-echo "\$ build/capstan inspect $folder/export | head -n 24"
-build/capstan inspect "$folder/export" | head -n 24
+echo "\$ build/capstan inspect $folder/export | sed -n 1,24p"
+build/capstan inspect "$folder/export" | sed -n 1,24p  # not head: it would cut the program off
 echo
 echo "Curves: tensorboard --logdir $folder/events"
 echo "The same numbers in TensorFlow: tf.saved_model.load(\"$folder/export/1\").signatures[\"serving_default\"]"

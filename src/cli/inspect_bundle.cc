@@ -4,6 +4,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "base/number_text.h"
 #include "cli/inspect_parts.h"
 #include "formats/checkpoint_state.h"
 #include "formats/tensor_bundle.h"

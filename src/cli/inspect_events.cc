@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "base/number_text.h"
 #include "cli/inspect_parts.h"
 #include "formats/event_file.h"
 #include "tensorflow/event.pb.h"

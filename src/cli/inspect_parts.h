@@ -32,8 +32,6 @@ StatusOr<std::string> DigestSavedModel(FileSystem& fs, const std::string& folder
 
 // Columns side by side, two spaces between, each line indented by two. All rows have as many cells.
 std::string AlignColumns(const std::vector<std::vector<std::string>>& rows);
-// "1,234,567"
-std::string WithCommas(uint64_t number);
 // Numbers with up to six digits, as people write them.
 std::string ShortNumber(double number);
 // Printable bytes as they are, others as \xNN; cut behind `max_bytes`.

@@ -6,6 +6,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "base/number_text.h"
 #include "cli/inspect_parts.h"
 #include "formats/digest.h"
 #include "formats/example_parser.h"

@@ -25,15 +25,6 @@ std::string AlignColumns(const std::vector<std::vector<std::string>>& rows) {
   return text;
 }
 
-std::string WithCommas(uint64_t number) {
-  std::string digits = std::to_string(number);
-  for (size_t place = digits.size(); place > 3;) {
-    place -= 3;
-    digits.insert(place, ",");
-  }
-  return digits;
-}
-
 std::string ShortNumber(double number) { return fmt::format("{:.6g}", number); }
 
 std::string Printable(std::string_view bytes, size_t max_bytes) {

@@ -2,7 +2,6 @@
 #include <unistd.h>
 
 #include <charconv>
-#include <csignal>
 #include <cstdio>
 
 #include "base/exit_code.h"
@@ -13,15 +12,13 @@
 #include "cli/flags.h"
 #include "cli/job_flags.h"
 #include "cli/job_view.h"
+#include "cli/stop_signals.h"
 #include "launch/status_json.h"
 
 namespace capstan {
 namespace {
 
 constexpr char kDefaultEngine[] = "kubernetes";
-
-volatile std::sig_atomic_t g_stop_signal = 0;
-void OnStopSignal(int signal) { g_stop_signal = signal; }
 
 // A command of the form `capstan VERB [--flag…] JOB [WORD…]`.
 class JobCommand {
@@ -91,11 +88,8 @@ Status ShowLogs(Engine* engine, const std::string& job, LogOptions options) {
       if (task.name == job + "-" + name) name = task.name;
     }
   }
-  struct sigaction action = {};
-  action.sa_handler = OnStopSignal;
-  ::sigaction(SIGINT, &action, nullptr);
-  ::sigaction(SIGTERM, &action, nullptr);
-  options.stop = [] { return g_stop_signal != 0; };
+  CatchStopSignals();
+  options.stop = [] { return StopSignal() != 0; };
   JobView view({.command = "logs", .terminal = ::isatty(STDOUT_FILENO) == 1, .table = false});
   view.Learn(status);
   return engine->Logs(job, options, [&view](const std::string& task, std::string_view line) {

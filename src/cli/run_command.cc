@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <atomic>
-#include <csignal>
 #include <cstdlib>
 #include <random>
 #include <thread>
@@ -15,27 +14,13 @@
 #include "cli/flags.h"
 #include "cli/job_flags.h"
 #include "cli/job_view.h"
+#include "cli/stop_signals.h"
 #include "launch/local_ports.h"
 
 namespace capstan {
 namespace {
 
 constexpr int kBetweenStatusMs = 200;
-
-// Written by the signal handler only.
-volatile std::sig_atomic_t g_stop_signal = 0;
-
-void OnStopSignal(int signal) {
-  // A second one ends everything at once: the tasks of a local job do not outlive this process.
-  if (g_stop_signal != 0) std::_Exit(128 + signal);
-  g_stop_signal = signal;
-}
-
-void CatchStopSignals() {
-  struct sigaction action = {};
-  action.sa_handler = OnStopSignal;
-  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) ::sigaction(signal, &action, nullptr);
-}
 
 // A job that is there, followed until it is over or somebody stops us. Engines are of one thread
 // each: one starts and looks, one reads logs, one ends.
@@ -53,9 +38,9 @@ class AttachedRun {
     StatusOr<JobStatus> status = first;
     while (status.ok() && !IsFinal(status->state)) {
       ::poll(nullptr, 0, kBetweenStatusMs);  // a signal ends it early
-      if (g_stop_signal != 0 && !end.joinable()) {
+      if (StopSignal() != 0 && !end.joinable()) {
         view_->Say(fmt::format("SIG{}: the tasks are asked to end; a second one kills them",
-                               ::sigabbrev_np(g_stop_signal)));
+                               ::sigabbrev_np(StopSignal())));
         end = std::thread([this] { ends_->Delete(job_).IgnoreError(); });
       }
       status = looks_->GetStatus(job_);
@@ -71,13 +56,13 @@ class AttachedRun {
     const Status status = reads_->Logs(
         job_, {.follow = true},
         [this](const std::string& task, std::string_view line) { view_->ShowLine(task, line); });
-    if (!status.ok() && g_stop_signal == 0) view_->Say("logs: " + Message(status));
+    if (!status.ok() && StopSignal() == 0) view_->Say("logs: " + Message(status));
   }
 
   int Close(const StatusOr<JobStatus>& status) {
-    if (g_stop_signal != 0) {
+    if (StopSignal() != 0) {
       view_->Say(fmt::format("job {} was stopped", job_));
-      return 128 + g_stop_signal;
+      return 128 + StopSignal();
     }
     const bool is_gone = !status.ok() && status.status().code() == absl::StatusCode::kNotFound;
     if (is_gone || (status.ok() && status->reason == "deleted")) {

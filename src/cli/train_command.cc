@@ -1,6 +1,5 @@
 // `capstan train`.
 #include <algorithm>
-#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 
@@ -13,6 +12,7 @@
 #include "cli/commands.h"
 #include "cli/console.h"
 #include "cli/file_scoring.h"
+#include "cli/stop_signals.h"
 #include "cli/train_flags.h"
 #include "net/grpc_log.h"
 #include "train/saved_model_export.h"
@@ -20,22 +20,6 @@
 
 namespace capstan {
 namespace {
-
-// Written by the signal handler only; the one thing in the program that cannot be passed in.
-volatile std::sig_atomic_t g_stop_signal = 0;
-
-void OnStopSignal(int signal) {
-  // A second one ends the process at once.
-  if (g_stop_signal != 0) std::_Exit(128 + signal);
-  g_stop_signal = signal;
-}
-
-void CatchStopSignals() {
-  struct sigaction action = {};
-  action.sa_handler = OnStopSignal;
-  ::sigaction(SIGTERM, &action, nullptr);
-  ::sigaction(SIGINT, &action, nullptr);
-}
 
 // --mode=inference: accuracy and AUC of the newest checkpoint on files, and the probabilities as
 // text.
@@ -75,7 +59,7 @@ SessionHooks ConsoleHooks(Console* console) {
   SessionHooks hooks;
   hooks.log = [console](const std::string& line) { console->Log(line); };
   hooks.progress = [console](const SessionProgress& progress) { console->ShowProgress(progress); };
-  hooks.stop_requested = [] { return g_stop_signal != 0; };
+  hooks.stop_requested = [] { return StopSignal() != 0; };
   return hooks;
 }
 

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <map>
-#include <nlohmann/json.hpp>
 
 #include "launch/quantity.h"
+#include "net/json_fields-inl.h"
 
 namespace capstan {
 namespace {
@@ -32,13 +32,6 @@ StatusOr<bool> Serves(KubernetesClient* client, const Route& route) {
     if (has) return true;
   }
   return false;
-}
-
-const Json& At(const Json& object, const char* key) {
-  static const Json& nothing = *new Json();
-  if (!object.is_object()) return nothing;
-  const auto found = object.find(key);
-  return found == object.end() ? nothing : *found;
 }
 
 double QuantityAt(const Json& object, const std::string& resource) {

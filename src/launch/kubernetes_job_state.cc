@@ -1,31 +1,13 @@
 #include <cstdio>
 #include <cstdlib>
-#include <nlohmann/json.hpp>
 
 #include "launch/kubernetes_status.h"
-#include "net/exec_credential.h"
+#include "net/json_fields-inl.h"
 
 namespace capstan {
 namespace {
 
 using Json = nlohmann::json;
-
-const Json& At(const Json& object, const char* key) {
-  static const Json& nothing = *new Json();
-  if (!object.is_object()) return nothing;
-  const auto found = object.find(key);
-  return found == object.end() ? nothing : *found;
-}
-
-std::string TextAt(const Json& object, const char* key) {
-  const Json& value = At(object, key);
-  return value.is_string() ? value.get<std::string>() : "";
-}
-
-double TimeAt(const Json& object, const char* key) {
-  const StatusOr<double> time = ParseRfc3339(TextAt(object, key));
-  return time.ok() ? *time : 0;
-}
 
 std::string FailureWords(const Json& condition, const Json& spec) {
   const std::string reason = TextAt(condition, "reason"), message = TextAt(condition, "message");

@@ -2,24 +2,12 @@
 
 #include <algorithm>
 #include <map>
-#include <nlohmann/json.hpp>
+#include "net/json_fields-inl.h"
 
 namespace capstan {
 namespace {
 
 using Json = nlohmann::json;
-
-const Json& At(const Json& object, const char* key) {
-  static const Json& nothing = *new Json();
-  if (!object.is_object()) return nothing;
-  const auto found = object.find(key);
-  return found == object.end() ? nothing : *found;
-}
-
-std::string TextAt(const Json& object, const char* key) {
-  const Json& value = At(object, key);
-  return value.is_string() ? value.get<std::string>() : "";
-}
 
 // The last warning about a Kubernetes Job: quotas, missing accounts, refused pods.
 std::string JobEventWords(const std::string& uid, const std::vector<std::string>& events) {

@@ -2,36 +2,16 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <nlohmann/json.hpp>
-
-#include "net/exec_credential.h"
+#include "net/json_fields-inl.h"
 
 namespace capstan {
 namespace {
 
 using Json = nlohmann::json;
 
-std::string TextAt(const Json& object, const char* key) {
-  if (!object.is_object()) return "";
-  const auto found = object.find(key);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : "";
-}
-
-const Json& At(const Json& object, const char* key) {
-  static const Json& nothing = *new Json();
-  if (!object.is_object()) return nothing;
-  const auto found = object.find(key);
-  return found == object.end() ? nothing : *found;
-}
-
 int IntAt(const Json& object, const char* key, int otherwise) {
   const Json& value = At(object, key);
   return value.is_number_integer() ? value.get<int>() : otherwise;
-}
-
-double TimeAt(const Json& object, const char* key) {
-  const StatusOr<double> time = ParseRfc3339(TextAt(object, key));
-  return time.ok() ? *time : 0;
 }
 
 const Json& Condition(const Json& status, const char* type) {

@@ -1,16 +1,10 @@
 #include "net/api_discovery.h"
-
-#include <nlohmann/json.hpp>
+#include "net/json_fields-inl.h"
 
 namespace capstan {
 namespace {
 
 using Json = nlohmann::json;
-
-std::string TextAt(const Json& object, const char* key) {
-  const auto found = object.find(key);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : "";
-}
 
 // The list at `key`, or an empty one.
 const Json& ListAt(const Json& object, const char* key) {

@@ -8,11 +8,9 @@
 
 #include <cerrno>
 #include <chrono>
-#include <cmath>
 #include <csignal>
-#include <cstdio>
-#include <ctime>
-#include <nlohmann/json.hpp>
+
+#include "net/json_fields-inl.h"
 
 extern char** environ;
 
@@ -53,7 +51,8 @@ std::vector<char*> Pointers(std::vector<std::string>& words) {
   return pointers;
 }
 
-// Starts the program; its standard output is the pipe's writing end.
+// Starts the program; its standard output is the pipe's writing end. Not by ChildProcess: it may ask
+// its user on our terminal, which a program in a session of its own does not have.
 StatusOr<pid_t> Spawn(const ExecPlugin& plugin, const int pipe_ends[2]) {
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
@@ -114,11 +113,6 @@ StatusOr<std::string> OutputOf(const ExecPlugin& plugin) {
   return output;
 }
 
-std::string TextAt(const nlohmann::json& object, const char* key) {
-  const auto found = object.find(key);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : "";
-}
-
 StatusOr<ExecCredential> Parse(const ExecPlugin& plugin, const std::string& output) {
   const auto json = nlohmann::json::parse(output, nullptr, false);
   if (!json.is_object()) return Error("did not write a JSON object");
@@ -155,30 +149,6 @@ StatusOr<ExecCredential> RunExecPlugin(const ExecPlugin& plugin) {
   StatusOr<ExecCredential> credential = Parse(plugin, *output);
   if (!credential.ok()) return Annotate(credential.status(), name);
   return credential;
-}
-
-StatusOr<double> ParseRfc3339(const std::string& text) {
-  std::tm time{};
-  int used = 0;
-  if (std::sscanf(text.c_str(), "%4d-%2d-%2dT%2d:%2d:%2d%n", &time.tm_year, &time.tm_mon,
-                  &time.tm_mday, &time.tm_hour, &time.tm_min, &time.tm_sec, &used) != 6) {
-    return Error("\"{}\" is no time like 2026-11-24T10:00:00Z", text);
-  }
-  time.tm_year -= 1900;
-  time.tm_mon -= 1;
-  double seconds = static_cast<double>(timegm(&time));
-  std::string rest = text.substr(static_cast<size_t>(used));
-  if (rest.starts_with(".")) {
-    const size_t end = std::min(rest.find_first_not_of("0123456789", 1), rest.size());
-    for (size_t i = 1; i < end; ++i) seconds += (rest[i] - '0') * std::pow(10.0, -double(i));
-    rest.erase(0, end);
-  }
-  int hours = 0, minutes = 0;
-  char sign = '+';
-  if (rest != "Z" && std::sscanf(rest.c_str(), "%c%2d:%2d", &sign, &hours, &minutes) != 3) {
-    return Error("\"{}\" has no time zone", text);
-  }
-  return seconds - (sign == '-' ? -1 : 1) * (hours * 3600.0 + minutes * 60.0);
 }
 
 }  // namespace capstan

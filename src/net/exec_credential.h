@@ -31,7 +31,4 @@ struct ExecCredential {
 // name the program; what it wrote to standard output is never shown.
 StatusOr<ExecCredential> RunExecPlugin(const ExecPlugin& plugin);
 
-// "2026-11-24T10:00:00Z", with or without fractions and offsets → seconds since 1970.
-StatusOr<double> ParseRfc3339(const std::string& text);
-
 }  // namespace capstan

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <cctype>
 #include <cstdlib>
-#include <nlohmann/json.hpp>
 
 #include "net/field_loss.h"
+#include "net/json_fields-inl.h"
 
 namespace capstan {
 namespace {
@@ -18,12 +18,6 @@ constexpr std::chrono::milliseconds kMaxPatience{60'000};
 constexpr char kAggregated[] =
     "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,"
     "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json";
-
-std::string TextAt(const Json& object, const char* key) {
-  if (!object.is_object()) return "";
-  const auto found = object.find(key);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : "";
-}
 
 Json Parse(const std::string& text) { return Json::parse(text, nullptr, false); }
 

@@ -1,7 +1,7 @@
 #include "net/object_watch.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
+#include "net/json_fields-inl.h"
 
 namespace capstan {
 namespace {
@@ -9,10 +9,7 @@ namespace {
 using Json = nlohmann::json;
 
 std::string MetadataOf(const Json& object, const char* key) {
-  const Json metadata = object.is_object() ? object.value("metadata", Json()) : Json();
-  if (!metadata.is_object()) return "";
-  const auto found = metadata.find(key);
-  return found != metadata.end() && found->is_string() ? found->get<std::string>() : "";
+  return TextAt(At(object, "metadata"), key);
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/number_text.h"
 #include "ps/local_fault.h"
 #include "train/cluster_chief.h"
 #include "train/report_line.h"

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "train/report_line.h"
+#include "base/number_text.h"
 
 namespace capstan {
 namespace {

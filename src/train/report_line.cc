@@ -22,12 +22,6 @@ std::string TimeSpanText(std::chrono::microseconds span) {
   return text;
 }
 
-std::string WithCommas(int64_t number) {
-  std::string text = std::to_string(number);
-  for (int at = static_cast<int>(text.size()) - 3; at > 0; at -= 3) text.insert(at, ",");
-  return text;
-}
-
 std::string ReportLine(const ModelSpec& spec, const Report& report) {
   std::string text = fmt::format("[{}] Step: {}, loss: {:.6g}", TimeSpanText(report.since_last),
                                  report.step, report.loss);

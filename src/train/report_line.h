@@ -13,9 +13,6 @@ namespace capstan {
 // "0:00:34.437041", as Python prints a time span.
 std::string TimeSpanText(std::chrono::microseconds span);
 
-// "22,696"
-std::string WithCommas(int64_t number);
-
 // What a report tells; NaN stands for "not known" and prints as nan, as the scripts did.
 struct Report {
   std::chrono::microseconds since_last{0};

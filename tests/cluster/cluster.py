@@ -12,9 +12,9 @@ import subprocess
 import time
 
 import program
+from waiting import until
 
 DEADLINE_S = 60
-POLL_S = 0.05
 PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None)
 COUNTS = re.compile(r"examples: ([\d,]+) of ([\d,]+), ([\d,]+) twice, ([\d,]+) skipped")
@@ -25,18 +25,6 @@ MODEL = {"model": "wide_and_deep",
                       {"name": "C{1..26}", "type": "id"}],
          "deep": {"hidden": [16, 8], "dropout": 0.1}, "wide": {"optimizer": "ftrl"},
          "embedding": {"dim": 4, "admission_count": 3, "expiry_steps": 9}, "optimizer": "adam"}
-
-
-def until(condition, what, seconds=DEADLINE_S):
-    """What `condition` gives as soon as it is true. `what` may be a function."""
-    deadline = time.monotonic() + seconds
-    while True:
-        found = condition()
-        if found:
-            return found
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"not within {seconds} s: {what() if callable(what) else what}")
-        time.sleep(POLL_S)
 
 
 def free_ports(count):

@@ -1,6 +1,7 @@
 """A real Kubernetes of one node for the stories, and the commands that go to it."""
 
 import ctypes
+import functools
 import json
 import os
 import pathlib
@@ -9,9 +10,9 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
 
 import program
+import waiting
 
 SCRIPTS = program.ROOT / "scripts"
 CACHE = pathlib.Path(os.environ.get("CAPSTAN_CACHE", pathlib.Path.home() / ".cache/capstan"))
@@ -42,16 +43,8 @@ def why_not():
     return None
 
 
-def until(condition, what, seconds=DEADLINE_S):
-    """What `condition` gives as soon as it is true. `what` may be a function."""
-    deadline = time.monotonic() + seconds
-    while True:
-        found = condition()
-        if found:
-            return found
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"not within {seconds} s: {what() if callable(what) else what}")
-        time.sleep(0.2)
+# Each look is a call of kubectl.
+until = functools.partial(waiting.until, seconds=DEADLINE_S, poll_s=0.2)
 
 
 def die_with_parent():

@@ -1,5 +1,6 @@
 """`capstan run` on this machine, from a job file that a test writes; nothing of it outlives the test."""
 
+import functools
 import json
 import os
 import pathlib
@@ -7,24 +8,12 @@ import pty
 import re
 import signal
 import subprocess
-import time
 
 import program
+import waiting
 
 DEADLINE_S = 90
-POLL_S = 0.05
-
-
-def until(condition, what, seconds=DEADLINE_S):
-    """What `condition` gives as soon as it is true. `what` may be a function."""
-    deadline = time.monotonic() + seconds
-    while True:
-        found = condition()
-        if found:
-            return found
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"not within {seconds} s: {what() if callable(what) else what}")
-        time.sleep(POLL_S)
+until = functools.partial(waiting.until, seconds=DEADLINE_S)
 
 
 def marked(mark):
