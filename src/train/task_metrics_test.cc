@@ -79,7 +79,9 @@ TEST(TaskMetricsTest, NamesTellTheKind) {
     words >> sharp >> type >> name >> kind;
     EXPECT_TRUE(name.starts_with("capstan_")) << line;
     EXPECT_EQ(kind == "counter", name.ends_with("_total")) << line;
-    if (kind == "histogram") EXPECT_TRUE(name.ends_with("_seconds")) << line;
+    if (kind == "histogram") {
+      EXPECT_TRUE(name.ends_with("_seconds")) << line;
+    }
   }
   EXPECT_GT(types, 30);
 }
