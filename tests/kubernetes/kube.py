@@ -1,7 +1,6 @@
 """A real Kubernetes of one node for the stories, and the commands that go to it."""
 
 import ctypes
-import functools
 import json
 import os
 import pathlib
@@ -43,8 +42,8 @@ def why_not():
     return None
 
 
-# Each look is a call of kubectl.
-until = functools.partial(waiting.until, seconds=DEADLINE_S, poll_s=0.2)
+def until(condition, what, seconds=DEADLINE_S):
+    return waiting.until(condition, what, seconds, poll_s=0.2)  # each look is a call of kubectl
 
 
 def die_with_parent():

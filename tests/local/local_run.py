@@ -1,6 +1,5 @@
 """`capstan run` on this machine, from a job file that a test writes; nothing of it outlives the test."""
 
-import functools
 import json
 import os
 import pathlib
@@ -13,7 +12,10 @@ import program
 import waiting
 
 DEADLINE_S = 90
-until = functools.partial(waiting.until, seconds=DEADLINE_S)
+
+
+def until(condition, what, seconds=DEADLINE_S):
+    return waiting.until(condition, what, seconds)
 
 
 def marked(mark):
